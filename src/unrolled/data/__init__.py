@@ -1,0 +1,1 @@
+"""Captions, vocabulary, features and batches: from files to arrays."""
