@@ -1,1 +1,62 @@
-"""Layers."""
+"""The layers: a file each, a forward and a backward in each, as in the CS231n assignment.
+
+A forward returns ``(out, cache)``; a backward takes ``(dout, cache)`` and returns the gradients in
+the order of the forward's arguments. No argument is ever changed, and the dtype that goes in comes
+out. Axes: N batch, T time, D input, H hidden, V vocabulary, P packed tokens.
+"""
+
+from unrolled.layers.affine import (
+    affine_backward,
+    affine_forward,
+    temporal_affine_backward,
+    temporal_affine_forward,
+)
+from unrolled.layers.dropout import dropout_backward, dropout_forward
+from unrolled.layers.embedding import word_embedding_backward, word_embedding_forward
+from unrolled.layers.lstm import (
+    lstm_backward,
+    lstm_forward,
+    lstm_packed_backward,
+    lstm_packed_forward,
+    lstm_step_backward,
+    lstm_step_forward,
+)
+from unrolled.layers.packing import Packing, pack_lengths
+from unrolled.layers.rnn import (
+    rnn_backward,
+    rnn_forward,
+    rnn_packed_backward,
+    rnn_packed_forward,
+    rnn_step_backward,
+    rnn_step_forward,
+)
+from unrolled.layers.sigmoid import sigmoid
+from unrolled.layers.softmax import softmax_loss, temporal_softmax_loss
+
+__all__ = [
+    "Packing",
+    "affine_backward",
+    "affine_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "lstm_backward",
+    "lstm_forward",
+    "lstm_packed_backward",
+    "lstm_packed_forward",
+    "lstm_step_backward",
+    "lstm_step_forward",
+    "pack_lengths",
+    "rnn_backward",
+    "rnn_forward",
+    "rnn_packed_backward",
+    "rnn_packed_forward",
+    "rnn_step_backward",
+    "rnn_step_forward",
+    "sigmoid",
+    "softmax_loss",
+    "temporal_affine_backward",
+    "temporal_affine_forward",
+    "temporal_softmax_loss",
+    "word_embedding_backward",
+    "word_embedding_forward",
+]

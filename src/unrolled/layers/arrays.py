@@ -1,0 +1,162 @@
+"""What every layer asks of its arguments: shapes that fit together and one float dtype."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.errors import DTypeError, InputError, ShapeError
+
+Array: TypeAlias = NDArray[Any]
+
+
+def check_shapes(where: str, **arguments: tuple[Array, str]) -> dict[str, int]:
+    """Hold arrays to shapes written with letters, such as ``Wh=(Wh, "H 4H")``.
+
+    A letter takes its value where it first stands and must keep it: the error names the argument,
+    what it had to be given those before it, and what came.
+
+    Parameters
+    ----------
+    where : str
+        The function that asks, for the message.
+    **arguments : (array, letters)
+        One word of ``letters`` per axis: a letter, or a factor and a letter (``4H``).
+
+    Returns
+    -------
+    dict[str, int]
+        The value of each letter.
+
+    Raises
+    ------
+    ShapeError
+        If an argument is no array, or its shape does not fit.
+    """
+    sizes: dict[str, int] = {}
+    for name, (array, letters) in arguments.items():
+        if not isinstance(array, np.ndarray):
+            raise ShapeError(
+                f"{where}: {name} must be a NumPy array of shape ({letters.replace(' ', ', ')}), "
+                f"got {type(array).__name__}; convert it with np.asarray"
+            )
+        axes = letters.split()
+        if array.ndim != len(axes):
+            raise ShapeError(
+                f"{where}: {name} must have {len(axes)} axes ({', '.join(axes)}), "
+                f"got shape {array.shape}"
+            )
+        for axis, size in zip(axes, array.shape, strict=True):
+            factor, letter = int(axis[:-1] or 1), axis[-1]
+            known = sizes.setdefault(letter, size // factor)
+            if size != factor * known:
+                wanted = ", ".join(_axis_size(a, sizes) for a in axes)
+                raise ShapeError(
+                    f"{where}: {name} must be ({', '.join(axes)}) = ({wanted}) to match the "
+                    f"arguments before it, got {array.shape}"
+                )
+    return sizes
+
+
+def _axis_size(axis: str, sizes: dict[str, int]) -> str:
+    """Write the size an axis had to have, or its letters where nothing fixes it yet."""
+    return str(int(axis[:-1] or 1) * sizes[axis[-1]]) if axis[-1] in sizes else axis
+
+
+def check_floats(where: str, **arguments: Array) -> np.dtype[Any]:
+    """Hold arrays to one floating-point dtype, so that nothing is widened in silence.
+
+    Parameters
+    ----------
+    where : str
+        The function that asks, for the message.
+    **arguments : array
+
+    Returns
+    -------
+    dtype
+        The one they share.
+
+    Raises
+    ------
+    DTypeError
+        If an argument is not floating point, or differs from the first.
+    """
+    first, reference = next(iter(arguments.items()))
+    for name, array in arguments.items():
+        if array.dtype.kind != "f":
+            raise DTypeError(
+                f"{where}: {name} must be floating point, got {array.dtype}; "
+                f"convert it with .astype(np.float32) or np.float64"
+            )
+        if array.dtype != reference.dtype:
+            raise DTypeError(
+                f"{where}: {name} is {array.dtype} but {first} is {reference.dtype}; "
+                f"convert one of them, mixed dtypes are never widened in silence"
+            )
+    return reference.dtype
+
+
+def check_ids(where: str, ids: Array, size: int, *, name: str = "x") -> None:
+    """Hold an array to integer ids in ``[0, size)``.
+
+    Parameters
+    ----------
+    where : str
+        The function that asks, for the message.
+    ids : int array of any shape
+    size : int
+        Number of ids there are (V, the vocabulary).
+    name : str
+        The argument's name, for the message.
+
+    Raises
+    ------
+    DTypeError
+        If the ids are not integers.
+    InputError
+        If an id lies outside; negative ids do not count from the end.
+    """
+    if ids.dtype.kind not in "iu":
+        raise DTypeError(
+            f"{where}: {name} must hold integer ids, got {ids.dtype}; convert it with .astype(int)"
+        )
+    if ids.size:
+        low, high = int(ids.min()), int(ids.max())
+        if low < 0 or high >= size:
+            raise InputError(
+                f"{where}: {name} holds the id {low if low < 0 else high}, "
+                f"but ids must lie in [0, {size}); do the ids and the vocabulary belong together?"
+            )
+
+
+def check_gradient(
+    where: str, name: str, gradient: Array, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> None:
+    """Hold an upstream gradient to the shape and dtype of the output it belongs to.
+
+    Parameters
+    ----------
+    where, name : str
+        The function that asks and its argument, for the message.
+    gradient : array
+    shape, dtype
+        Those of the forward's output.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If it is shaped or typed otherwise.
+    """
+    came = np.shape(gradient)
+    if came != shape:
+        raise ShapeError(
+            f"{where}: {name} must have the shape of the forward's output {shape}, got {came}"
+        )
+    if gradient.dtype != dtype:
+        raise DTypeError(
+            f"{where}: {name} is {gradient.dtype} but the forward's output is {dtype}; "
+            f"convert it with .astype({dtype})"
+        )

@@ -1,0 +1,89 @@
+"""Inverted dropout: scale while training, do nothing afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unrolled.errors import InputError
+from unrolled.layers.arrays import Array, check_floats, check_gradient
+
+
+class DropoutCache(NamedTuple):
+    """What `dropout_backward` needs."""
+
+    dropout_param: Mapping[str, Any]
+    mask: Array | None
+    out: Array
+
+
+def dropout_forward(x: Array, dropout_param: Mapping[str, Any]) -> tuple[Array, DropoutCache]:
+    r"""Inverted dropout, :math:`y = x \cdot m / p` with :math:`m \sim \mathrm{Bernoulli}(p)`.
+
+    Parameters
+    ----------
+    x : float array of any shape
+    dropout_param : mapping
+        ``p``: the probability to *keep* a number, in (0, 1]; ``mode``: ``"train"`` or ``"test"``
+        (then y = x); ``rng``: a `numpy.random.Generator`, or ``seed``: an int that gives the same
+        mask at every call, as a gradient check wants it.
+
+    Returns
+    -------
+    out : array like x, dtype of x
+    cache : DropoutCache
+
+    Raises
+    ------
+    InputError
+        If p or mode cannot be right.
+    DTypeError
+        If x is not floating point.
+
+    References
+    ----------
+    Srivastava et al. (2014), section 10 (dropout scaled at training time).
+    """
+    dtype = check_floats("dropout_forward", x=x)
+    keep, mode = dropout_param["p"], dropout_param["mode"]
+    if not 0 < keep <= 1:
+        raise InputError(
+            f"dropout_forward: p, the probability to keep, must be in (0, 1], got {keep}"
+        )
+    if mode not in ("train", "test"):
+        raise InputError(f'dropout_forward: mode must be "train" or "test", got {mode!r}')
+    if mode == "test":
+        out = x.copy()
+        return out, DropoutCache(dropout_param, None, out)
+    rng = dropout_param.get("rng") or np.random.default_rng(dropout_param.get("seed"))
+    mask = (rng.random(x.shape, dtype=np.float32) < keep).astype(dtype)
+    mask /= dtype.type(keep)
+    out = x * mask
+    return out, DropoutCache(dropout_param, mask, out)
+
+
+def dropout_backward(dout: Array, cache: DropoutCache) -> Array:
+    r"""Backward pass of `dropout_forward`, :math:`dx = dy \cdot m / p`.
+
+    Parameters
+    ----------
+    dout : array like the forward's output
+    cache : DropoutCache, from `dropout_forward`
+
+    Returns
+    -------
+    dx : array like dout
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If dout is not shaped and typed as the forward's output.
+
+    References
+    ----------
+    Srivastava et al. (2014), section 10.
+    """
+    check_gradient("dropout_backward", "dout", dout, cache.out.shape, cache.out.dtype)
+    return dout.copy() if cache.mask is None else dout * cache.mask

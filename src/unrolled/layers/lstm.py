@@ -1,0 +1,399 @@
+r"""The long short-term memory: one step, whole sequences, and packed sequences.
+
+.. math::
+
+    i, f, o &= \sigma(x_t W_x + h_{t-1} W_h + b) \qquad g = \tanh(x_t W_x + h_{t-1} W_h + b) \\
+    c_t &= f c_{t-1} + i g \qquad h_t = o \tanh c_t
+
+The four gates stand side by side in Wx, Wh and b, in the order i, f, o, g. Only
+:math:`h_{t-1} W_h` and the gates have to wait for the step before: the input product is one product
+before the time loop, and the gradients of x, Wx, Wh and b are products after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
+from unrolled.layers.packing import (
+    batch_major,
+    check_batch_sizes,
+    last_states,
+    previous_states,
+    step_slices,
+    time_major,
+)
+from unrolled.layers.sigmoid import sigmoid
+
+
+class LSTMStepCache(NamedTuple):
+    """What `lstm_step_backward` needs; gates is (N, 4 H), after their nonlinearities."""
+
+    x: Array
+    prev_h: Array
+    prev_c: Array
+    Wx: Array
+    Wh: Array
+    gates: Array
+    next_h: Array
+    next_c: Array
+
+
+class LSTMStepGrads(NamedTuple):
+    """Gradients of the loss, each shaped as the forward's argument."""
+
+    dx: Array
+    dprev_h: Array
+    dprev_c: Array
+    dWx: Array
+    dWh: Array
+    db: Array
+
+
+class LSTMCache(NamedTuple):
+    """What `lstm_packed_backward` needs; x, gates, h and c are packed, one row per token."""
+
+    x: Array
+    h0: Array
+    c0: Array
+    Wx: Array
+    Wh: Array
+    gates: Array
+    h: Array
+    c: Array
+    batch_sizes: tuple[int, ...]
+
+    @property
+    def final_h(self) -> Array:
+        """Hidden state after the last token of each sequence, (N, H)."""
+        return last_states(self.h, self.h0, self.batch_sizes)
+
+    @property
+    def final_c(self) -> Array:
+        """Cell state after the last token of each sequence, (N, H)."""
+        return last_states(self.c, self.c0, self.batch_sizes)
+
+
+class _LSTMGrads(NamedTuple):
+    dx: Array
+    dh0: Array
+    dWx: Array
+    dWh: Array
+    db: Array
+
+
+class LSTMGrads(_LSTMGrads):
+    """Gradients of the loss, each shaped as the forward's argument.
+
+    Unpacks to the assignment's five, ``dx, dh0, dWx, dWh, db``; ``dc0`` is an attribute beside
+    them, since c0 is a keyword of the forward.
+    """
+
+    dc0: Array
+
+    def __new__(
+        cls, dx: Array, dh0: Array, dWx: Array, dWh: Array, db: Array, dc0: Array
+    ) -> LSTMGrads:
+        """Hold five gradients as the tuple and dc0 beside it."""
+        self = super().__new__(cls, dx, dh0, dWx, dWh, db)
+        self.dc0 = dc0
+        return self
+
+
+def lstm_step_forward(
+    x: Array, prev_h: Array, prev_c: Array, Wx: Array, Wh: Array, b: Array
+) -> tuple[Array, Array, LSTMStepCache]:
+    r"""One LSTM step, :math:`c' = f c + i g` and :math:`h' = o \tanh c'`.
+
+    Parameters
+    ----------
+    x : (N, D) float
+    prev_h : (N, H) float
+    prev_c : (N, H) float
+    Wx : (D, 4 H) float
+    Wh : (H, 4 H) float
+    b : (4 H,) float
+
+    Returns
+    -------
+    next_h : (N, H), dtype of x
+    next_c : (N, H), dtype of x
+    cache : LSTMStepCache
+
+    Raises
+    ------
+    ShapeError
+        If N, D or H do not match.
+    DTypeError
+        If the arguments are not of one floating-point dtype.
+
+    References
+    ----------
+    Hochreiter & Schmidhuber (1997), with the forget gate of Gers, Schmidhuber & Cummins (2000).
+    """
+    check_floats("lstm_step_forward", x=x, prev_h=prev_h, prev_c=prev_c, Wx=Wx, Wh=Wh, b=b)
+    check_shapes(
+        "lstm_step_forward",
+        x=(x, "N D"),
+        prev_h=(prev_h, "N H"),
+        prev_c=(prev_c, "N H"),
+        Wx=(Wx, "D 4H"),
+        Wh=(Wh, "H 4H"),
+        b=(b, "4H"),
+    )
+    gates = x @ Wx + prev_h @ Wh + b
+    next_h, next_c = _cell_forward(gates, prev_c)
+    return next_h, next_c, LSTMStepCache(x, prev_h, prev_c, Wx, Wh, gates, next_h, next_c)
+
+
+def lstm_step_backward(dnext_h: Array, dnext_c: Array, cache: LSTMStepCache) -> LSTMStepGrads:
+    r"""Backward pass of one LSTM step.
+
+    Parameters
+    ----------
+    dnext_h : (N, H), dtype of the forward's output
+    dnext_c : (N, H), dtype of the forward's output
+        What reaches c' from the next step; what reaches it through h' is added here.
+    cache : LSTMStepCache, from `lstm_step_forward`
+
+    Returns
+    -------
+    LSTMStepGrads
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If dnext_h or dnext_c is not shaped and typed as the forward's output.
+
+    References
+    ----------
+    Greff et al. (2017), appendix A, without peepholes.
+    """
+    x, prev_h, prev_c, Wx, Wh, gates, next_h, next_c = cache
+    check_gradient("lstm_step_backward", "dnext_h", dnext_h, next_h.shape, next_h.dtype)
+    check_gradient("lstm_step_backward", "dnext_c", dnext_c, next_c.shape, next_c.dtype)
+    da = np.empty_like(gates)
+    dprev_c = _cell_backward(dnext_h, dnext_c, gates, prev_c, np.tanh(next_c), da)
+    return LSTMStepGrads(da @ Wx.T, da @ Wh.T, dprev_c, x.T @ da, prev_h.T @ da, da.sum(axis=0))
+
+
+def lstm_forward(
+    x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, *, c0: Array | None = None
+) -> tuple[Array, LSTMCache]:
+    r"""LSTM over whole sequences, :math:`c_t = f c_{t-1} + i g`, :math:`h_t = o \tanh c_t`.
+
+    Parameters
+    ----------
+    x : (N, T, D) float
+    h0 : (N, H) float
+    Wx : (D, 4 H) float
+    Wh : (H, 4 H) float
+    b : (4 H,) float
+    c0 : (N, H) float, optional
+        Cell state before the first step; zero unless given.
+
+    Returns
+    -------
+    h : (N, T, H), dtype of x
+    cache : LSTMCache
+        Its ``final_h`` and ``final_c`` are the states after the last step, (N, H) each.
+
+    Raises
+    ------
+    ShapeError
+        If N, D or H do not match.
+    DTypeError
+        If the arguments are not of one floating-point dtype.
+
+    References
+    ----------
+    Hochreiter & Schmidhuber (1997), with the forget gate of Gers, Schmidhuber & Cummins (2000).
+    """
+    size = check_shapes(
+        "lstm_forward",
+        x=(x, "N T D"),
+        h0=(h0, "N H"),
+        Wx=(Wx, "D 4H"),
+        Wh=(Wh, "H 4H"),
+        b=(b, "4H"),
+    )
+    N, T = size["N"], size["T"]
+    h, cache = lstm_packed_forward(time_major(x), h0, Wx, Wh, b, (N,) * T, c0=c0)
+    return batch_major(h, (N, T)), cache
+
+
+def lstm_backward(dh: Array, cache: LSTMCache, *, dfinal_c: Array | None = None) -> LSTMGrads:
+    r"""Backward pass of `lstm_forward`: backpropagation through time.
+
+    Parameters
+    ----------
+    dh : (N, T, H), dtype of the forward's output
+        Derivative of the loss by each h_t where it left the recurrence.
+    cache : LSTMCache, from `lstm_forward`
+    dfinal_c : (N, H), optional
+        Derivative of the loss by the final cell state; zero unless given.
+
+    Returns
+    -------
+    LSTMGrads
+        Unpacks to ``dx, dh0, dWx, dWh, db``; ``dc0`` is an attribute.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If dh or dfinal_c is not shaped and typed as the forward's output.
+
+    References
+    ----------
+    Greff et al. (2017), appendix A, without peepholes.
+    """
+    shape = cache.h0.shape[0], len(cache.batch_sizes)
+    check_gradient("lstm_backward", "dh", dh, (*shape, cache.h.shape[1]), cache.h.dtype)
+    grads = lstm_packed_backward(time_major(dh), cache, dfinal_c=dfinal_c)
+    return LSTMGrads(batch_major(grads.dx, shape), *grads[1:], dc0=grads.dc0)
+
+
+def lstm_packed_forward(
+    x: Array,
+    h0: Array,
+    Wx: Array,
+    Wh: Array,
+    b: Array,
+    batch_sizes: Sequence[int],
+    *,
+    c0: Array | None = None,
+) -> tuple[Array, LSTMCache]:
+    r"""LSTM over packed sequences (see `unrolled.layers.packing`).
+
+    Parameters
+    ----------
+    x : (P, D) float
+        The tokens, time first.
+    h0 : (N, H) float
+        In the order of the packing, longest sequence first.
+    Wx : (D, 4 H) float
+    Wh : (H, 4 H) float
+    b : (4 H,) float
+    batch_sizes : T ints
+        Sequences present at each step, never growing; they add up to P.
+    c0 : (N, H) float, optional
+        Cell state before the first step; zero unless given.
+
+    Returns
+    -------
+    h : (P, H), dtype of x
+    cache : LSTMCache
+
+    Raises
+    ------
+    ShapeError
+        If D or H do not match, or the batch sizes do not fit.
+    DTypeError
+        If the arrays are not of one floating-point dtype.
+
+    References
+    ----------
+    Hochreiter & Schmidhuber (1997), with the forget gate of Gers, Schmidhuber & Cummins (2000).
+    """
+    c0 = np.zeros_like(h0) if c0 is None else c0
+    check_floats("lstm_forward", x=x, h0=h0, Wx=Wx, Wh=Wh, b=b, c0=c0)
+    size = check_shapes(
+        "lstm_forward",
+        x=(x, "P D"),
+        h0=(h0, "N H"),
+        Wx=(Wx, "D 4H"),
+        Wh=(Wh, "H 4H"),
+        b=(b, "4H"),
+        c0=(c0, "N H"),
+    )
+    check_batch_sizes("lstm_forward", batch_sizes, size["N"], size["P"])
+    gates = x @ Wx + b  # every step's input at once; each step turns its rows into gates
+    h = np.empty((size["P"], size["H"]), x.dtype)
+    c = np.empty_like(h)
+    prev_h, prev_c = h0, c0
+    for rows in step_slices(batch_sizes):
+        n = rows.stop - rows.start
+        gates[rows] += prev_h[:n] @ Wh
+        h[rows], c[rows] = _cell_forward(gates[rows], prev_c[:n])
+        prev_h, prev_c = h[rows], c[rows]
+    return h, LSTMCache(x, h0, c0, Wx, Wh, gates, h, c, tuple(batch_sizes))
+
+
+def lstm_packed_backward(
+    dh: Array, cache: LSTMCache, *, dfinal_c: Array | None = None
+) -> LSTMGrads:
+    r"""Backward pass of `lstm_packed_forward`.
+
+    Back through the steps, the gates' gradients :math:`da_t`; then over all rows at once
+    :math:`dx = da W_x^T`, :math:`dW_x = x^T da`, :math:`dW_h = \sum_t h_{t-1}^T da_t`.
+
+    Parameters
+    ----------
+    dh : (P, H), dtype of the forward's output
+    cache : LSTMCache, from `lstm_packed_forward`
+    dfinal_c : (N, H), optional
+        Derivative of the loss by each sequence's final cell state; zero unless given.
+
+    Returns
+    -------
+    LSTMGrads
+        Unpacks to ``dx, dh0, dWx, dWh, db``; ``dc0`` is an attribute.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If dh or dfinal_c is not shaped and typed as the forward's output.
+
+    References
+    ----------
+    Greff et al. (2017), appendix A, without peepholes.
+    """
+    x, h0, c0, Wx, Wh, gates, h, c, batch_sizes = cache
+    check_gradient("lstm_backward", "dh", dh, h.shape, h.dtype)
+    if dfinal_c is not None:
+        check_gradient("lstm_backward", "dfinal_c", dfinal_c, c0.shape, c0.dtype)
+    prev_c, tanh_c, da = previous_states(c, c0, batch_sizes), np.tanh(c), np.empty_like(gates)
+    dprev_h = np.zeros_like(h0)
+    dprev_c = np.zeros_like(c0) if dfinal_c is None else dfinal_c.copy()
+    for rows in reversed([*step_slices(batch_sizes)]):
+        n = rows.stop - rows.start
+        dprev_c[:n] = _cell_backward(
+            dh[rows] + dprev_h[:n], dprev_c[:n], gates[rows], prev_c[rows], tanh_c[rows], da[rows]
+        )
+        dprev_h[:n] = da[rows] @ Wh.T
+    prev_h = previous_states(h, h0, batch_sizes)
+    return LSTMGrads(da @ Wx.T, dprev_h, x.T @ da, prev_h.T @ da, da.sum(axis=0), dc0=dprev_c)
+
+
+def _cell_forward(gates: Array, prev_c: Array) -> tuple[Array, Array]:
+    """Turn pre-activations (N, 4 H) into gates, in place, and return next_h and next_c."""
+    H = prev_c.shape[1]
+    sigmoid(gates[:, : 3 * H], out=gates[:, : 3 * H])
+    np.tanh(gates[:, 3 * H :], out=gates[:, 3 * H :])
+    i, f, o, g = _split(gates)
+    next_c = f * prev_c + i * g
+    return o * np.tanh(next_c), next_c
+
+
+def _cell_backward(
+    dnext_h: Array, dnext_c: Array, gates: Array, prev_c: Array, tanh_c: Array, da: Array
+) -> Array:
+    """Write the gradient of the pre-activations to da (N, 4 H) and return dprev_c."""
+    i, f, o, g = _split(gates)
+    di, df, do, dg = _split(da)
+    dc = dnext_c + dnext_h * o * (1 - tanh_c * tanh_c)  # from the next step, and through h
+    di[:] = dc * g * i * (1 - i)  # sigmoid' and tanh' in terms of their outputs
+    df[:] = dc * prev_c * f * (1 - f)
+    do[:] = dnext_h * tanh_c * o * (1 - o)
+    dg[:] = dc * i * (1 - g * g)
+    dprev_c: Array = dc * f
+    return dprev_c
+
+
+def _split(gates: Array) -> tuple[Array, Array, Array, Array]:
+    """View (N, 4 H) as i, f, o, g, (N, H) each."""
+    H = gates.shape[1] // 4
+    return gates[:, :H], gates[:, H : 2 * H], gates[:, 2 * H : 3 * H], gates[:, 3 * H :]

@@ -1,0 +1,171 @@
+"""Packed sequences: the valid tokens of a ragged batch, time first, and nothing else.
+
+A batch of N sequences is laid out longest first. Packed, its rows are the first tokens of all
+sequences, then the second tokens of those that have one, and so on::
+
+    a1 a2 a3            row   0  1  2  3  4  5
+    b1 b2         ->    token a1 b1 c1 a2 b2 a3        batch_sizes = (3, 2, 1)
+    c1
+
+Every product over a packed array is dense, and does no work that a mask would throw away. A step
+of the recurrence is a slice of rows, and the state of its sequences is the top of the state before.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from unrolled.errors import ShapeError
+from unrolled.layers.arrays import Array
+
+
+class Packing(NamedTuple):
+    """Where the rows of a packed array come from.
+
+    Attributes
+    ----------
+    order : (N,) int
+        The sequences, longest first.
+    batch_sizes : tuple of T ints
+        How many sequences have a token at each step; never grows.
+    sequence, step : (P,) int
+        The token at each packed row, P in all: ``packed = padded[sequence, step]``.
+    """
+
+    order: Array
+    batch_sizes: tuple[int, ...]
+    sequence: Array
+    step: Array
+
+
+def pack_lengths(lengths: Array) -> Packing:
+    """Lay out sequences of the given lengths.
+
+    Parameters
+    ----------
+    lengths : (N,) int
+
+    Returns
+    -------
+    Packing
+    """
+    order = np.argsort(-lengths, kind="stable")
+    steps = int(lengths.max(initial=0))
+    present = np.arange(steps)[:, None] < lengths[order]  # (T, N)
+    step, row = np.nonzero(present)
+    return Packing(order, tuple(present.sum(axis=1).tolist()), order[row], step)
+
+
+def step_slices(batch_sizes: Sequence[int]) -> Iterator[slice]:
+    """Yield the packed rows of each step in turn.
+
+    Parameters
+    ----------
+    batch_sizes : T ints
+
+    Yields
+    ------
+    slice
+    """
+    start = 0
+    for size in batch_sizes:
+        yield slice(start, start + size)
+        start += size
+
+
+def check_batch_sizes(where: str, batch_sizes: Sequence[int], sequences: int, rows: int) -> None:
+    """Hold batch sizes to N sequences and P packed rows.
+
+    Parameters
+    ----------
+    where : str
+        The function that asks, for the message.
+    batch_sizes : T ints
+    sequences, rows : int
+        N and P.
+
+    Raises
+    ------
+    ShapeError
+        If they grow, exceed N, or do not add up to P.
+    """
+    sizes = (sequences, *batch_sizes)
+    if any(a < b for a, b in itertools.pairwise(sizes)) or sum(batch_sizes) != rows:
+        raise ShapeError(
+            f"{where}: batch_sizes must never grow, stay within the {sequences} sequences of h0 "
+            f"and add up to the {rows} rows of x, got {tuple(batch_sizes)}"
+        )
+
+
+def previous_states(h: Array, h0: Array, batch_sizes: Sequence[int]) -> Array:
+    """Gather the state before each packed row.
+
+    Parameters
+    ----------
+    h : (P, H)
+    h0 : (N, H)
+    batch_sizes : T ints
+
+    Returns
+    -------
+    (P, H)
+        h0 for the rows of the first step, otherwise the sequence's row of the step before.
+    """
+    before = [h0, *(h[rows] for rows in step_slices(batch_sizes))]
+    parts = [states[:size] for states, size in zip(before, batch_sizes, strict=False)]
+    return np.concatenate(parts) if parts else h
+
+
+def last_states(h: Array, h0: Array, batch_sizes: Sequence[int]) -> Array:
+    """Gather the state after the last token of each sequence.
+
+    Parameters
+    ----------
+    h : (P, H)
+    h0 : (N, H)
+    batch_sizes : T ints
+
+    Returns
+    -------
+    (N, H)
+        A sequence without tokens keeps its h0.
+    """
+    last: Array = h0.copy()
+    for rows in step_slices(batch_sizes):
+        last[: rows.stop - rows.start] = h[rows]
+    return last
+
+
+def time_major(x: Array) -> Array:
+    """Pack sequences of equal length: (N, T, D) to (T N, D).
+
+    Parameters
+    ----------
+    x : (N, T, D)
+
+    Returns
+    -------
+    (T * N, D)
+    """
+    packed: Array = x.swapaxes(0, 1).reshape(x.shape[0] * x.shape[1], x.shape[2])
+    return packed
+
+
+def batch_major(x: Array, shape: tuple[int, int]) -> Array:
+    """Undo `time_major`: (T N, D) to a contiguous (N, T, D).
+
+    Parameters
+    ----------
+    x : (T * N, D)
+    shape : (N, T)
+
+    Returns
+    -------
+    (N, T, D)
+    """
+    N, T = shape
+    return np.ascontiguousarray(x.reshape(T, N, x.shape[1]).swapaxes(0, 1))

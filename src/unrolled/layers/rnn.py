@@ -1,0 +1,290 @@
+r"""The tanh recurrent network: one step, whole sequences, and packed sequences.
+
+.. math:: h_t = \tanh(x_t W_x + h_{t-1} W_h + b)
+
+Only :math:`h_{t-1} W_h` has to wait for the step before. The input product is one product before
+the time loop, and the gradients of x, Wx, Wh and b are products after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
+from unrolled.layers.packing import (
+    batch_major,
+    check_batch_sizes,
+    previous_states,
+    step_slices,
+    time_major,
+)
+
+
+class RNNStepCache(NamedTuple):
+    """What `rnn_step_backward` needs."""
+
+    x: Array
+    prev_h: Array
+    Wx: Array
+    Wh: Array
+    next_h: Array
+
+
+class RNNStepGrads(NamedTuple):
+    """Gradients of the loss, each shaped as the forward's argument."""
+
+    dx: Array
+    dprev_h: Array
+    dWx: Array
+    dWh: Array
+    db: Array
+
+
+class RNNCache(NamedTuple):
+    """What `rnn_packed_backward` needs; x and h are packed, (P, D) and (P, H)."""
+
+    x: Array
+    h0: Array
+    Wx: Array
+    Wh: Array
+    h: Array
+    batch_sizes: tuple[int, ...]
+
+
+class RNNGrads(NamedTuple):
+    """Gradients of the loss, each shaped as the forward's argument."""
+
+    dx: Array
+    dh0: Array
+    dWx: Array
+    dWh: Array
+    db: Array
+
+
+def rnn_step_forward(
+    x: Array, prev_h: Array, Wx: Array, Wh: Array, b: Array
+) -> tuple[Array, RNNStepCache]:
+    r"""One tanh step, :math:`h' = \tanh(x W_x + h W_h + b)`.
+
+    Parameters
+    ----------
+    x : (N, D) float
+    prev_h : (N, H) float
+    Wx : (D, H) float
+    Wh : (H, H) float
+    b : (H,) float
+
+    Returns
+    -------
+    next_h : (N, H), dtype of x
+    cache : RNNStepCache
+
+    Raises
+    ------
+    ShapeError
+        If N, D or H do not match.
+    DTypeError
+        If the arguments are not of one floating-point dtype.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville (2016), equations 10.8 and 10.9.
+    """
+    check_floats("rnn_step_forward", x=x, prev_h=prev_h, Wx=Wx, Wh=Wh, b=b)
+    check_shapes(
+        "rnn_step_forward",
+        x=(x, "N D"),
+        prev_h=(prev_h, "N H"),
+        Wx=(Wx, "D H"),
+        Wh=(Wh, "H H"),
+        b=(b, "H"),
+    )
+    next_h = np.tanh(x @ Wx + prev_h @ Wh + b)
+    return next_h, RNNStepCache(x, prev_h, Wx, Wh, next_h)
+
+
+def rnn_step_backward(dnext_h: Array, cache: RNNStepCache) -> RNNStepGrads:
+    r"""Backward pass of one tanh step.
+
+    With :math:`a = x W_x + h W_h + b` and :math:`h' = \tanh a`: :math:`da = dh' (1 - h'^2)`.
+
+    Parameters
+    ----------
+    dnext_h : (N, H), dtype of the forward's output
+    cache : RNNStepCache, from `rnn_step_forward`
+
+    Returns
+    -------
+    RNNStepGrads
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If dnext_h is not shaped and typed as the forward's output.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville (2016), section 10.2.2.
+    """
+    x, prev_h, Wx, Wh, next_h = cache
+    check_gradient("rnn_step_backward", "dnext_h", dnext_h, next_h.shape, next_h.dtype)
+    da = dnext_h * (1 - next_h * next_h)  # tanh' in terms of its output
+    return RNNStepGrads(da @ Wx.T, da @ Wh.T, x.T @ da, prev_h.T @ da, da.sum(axis=0))
+
+
+def rnn_forward(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array) -> tuple[Array, RNNCache]:
+    r"""Tanh recurrence over whole sequences, :math:`h_t = \tanh(x_t W_x + h_{t-1} W_h + b)`.
+
+    Parameters
+    ----------
+    x : (N, T, D) float
+    h0 : (N, H) float
+    Wx : (D, H) float
+    Wh : (H, H) float
+    b : (H,) float
+
+    Returns
+    -------
+    h : (N, T, H), dtype of x
+    cache : RNNCache
+
+    Raises
+    ------
+    ShapeError
+        If N, D or H do not match.
+    DTypeError
+        If the arguments are not of one floating-point dtype.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville (2016), equations 10.8 and 10.9.
+    """
+    size = check_shapes(
+        "rnn_forward",
+        x=(x, "N T D"),
+        h0=(h0, "N H"),
+        Wx=(Wx, "D H"),
+        Wh=(Wh, "H H"),
+        b=(b, "H"),
+    )
+    N, T = size["N"], size["T"]
+    h, cache = rnn_packed_forward(time_major(x), h0, Wx, Wh, b, (N,) * T)
+    return batch_major(h, (N, T)), cache
+
+
+def rnn_backward(dh: Array, cache: RNNCache) -> RNNGrads:
+    r"""Backward pass of `rnn_forward`: backpropagation through time.
+
+    Parameters
+    ----------
+    dh : (N, T, H), dtype of the forward's output
+        Derivative of the loss by each h_t where it left the recurrence.
+    cache : RNNCache, from `rnn_forward`
+
+    Returns
+    -------
+    RNNGrads
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If dh is not shaped and typed as the forward's output.
+
+    References
+    ----------
+    Werbos (1990), equations 10 to 12; Goodfellow, Bengio & Courville (2016), section 10.2.2.
+    """
+    shape = cache.h0.shape[0], len(cache.batch_sizes)
+    check_gradient("rnn_backward", "dh", dh, (*shape, cache.h.shape[1]), cache.h.dtype)
+    dx, dh0, dWx, dWh, db = rnn_packed_backward(time_major(dh), cache)
+    return RNNGrads(batch_major(dx, shape), dh0, dWx, dWh, db)
+
+
+def rnn_packed_forward(
+    x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, batch_sizes: Sequence[int]
+) -> tuple[Array, RNNCache]:
+    r"""Tanh recurrence over packed sequences (see `unrolled.layers.packing`).
+
+    Parameters
+    ----------
+    x : (P, D) float
+        The tokens, time first.
+    h0 : (N, H) float
+        In the order of the packing, longest sequence first.
+    Wx : (D, H) float
+    Wh : (H, H) float
+    b : (H,) float
+    batch_sizes : T ints
+        Sequences present at each step, never growing; they add up to P.
+
+    Returns
+    -------
+    h : (P, H), dtype of x
+    cache : RNNCache
+
+    Raises
+    ------
+    ShapeError
+        If D or H do not match, or the batch sizes do not fit.
+    DTypeError
+        If the arrays are not of one floating-point dtype.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville (2016), equations 10.8 and 10.9.
+    """
+    check_floats("rnn_forward", x=x, h0=h0, Wx=Wx, Wh=Wh, b=b)
+    size = check_shapes(
+        "rnn_forward",
+        x=(x, "P D"),
+        h0=(h0, "N H"),
+        Wx=(Wx, "D H"),
+        Wh=(Wh, "H H"),
+        b=(b, "H"),
+    )
+    check_batch_sizes("rnn_forward", batch_sizes, size["N"], size["P"])
+    h = x @ Wx + b  # every step's input at once; each step turns its rows into states
+    prev_h = h0
+    for rows in step_slices(batch_sizes):
+        h[rows] += prev_h[: rows.stop - rows.start] @ Wh
+        prev_h = np.tanh(h[rows], out=h[rows])
+    return h, RNNCache(x, h0, Wx, Wh, h, tuple(batch_sizes))
+
+
+def rnn_packed_backward(dh: Array, cache: RNNCache) -> RNNGrads:
+    r"""Backward pass of `rnn_packed_forward`.
+
+    Back through the steps, :math:`da_t = (dh_t + da_{t+1} W_h^T)(1 - h_t^2)`; then over all rows
+    at once :math:`dx = da W_x^T`, :math:`dW_x = x^T da`, :math:`dW_h = \sum_t h_{t-1}^T da_t`.
+
+    Parameters
+    ----------
+    dh : (P, H), dtype of the forward's output
+    cache : RNNCache, from `rnn_packed_forward`
+
+    Returns
+    -------
+    RNNGrads
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If dh is not shaped and typed as the forward's output.
+
+    References
+    ----------
+    Werbos (1990), equations 10 to 12; Goodfellow, Bengio & Courville (2016), section 10.2.2.
+    """
+    x, h0, Wx, Wh, h, batch_sizes = cache
+    check_gradient("rnn_backward", "dh", dh, h.shape, h.dtype)
+    da = 1 - h * h  # tanh' in terms of its output; each step multiplies by what reaches it
+    dprev_h = np.zeros_like(h0)
+    for rows in reversed([*step_slices(batch_sizes)]):
+        n = rows.stop - rows.start
+        da[rows] *= dh[rows] + dprev_h[:n]
+        dprev_h[:n] = da[rows] @ Wh.T
+    prev_h = previous_states(h, h0, batch_sizes)
+    return RNNGrads(da @ Wx.T, dprev_h, x.T @ da, prev_h.T @ da, da.sum(axis=0))

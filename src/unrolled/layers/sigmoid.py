@@ -1,0 +1,40 @@
+"""The logistic sigmoid, exact at both ends."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unrolled.layers.arrays import Array, check_floats
+
+
+def sigmoid(x: Array, *, out: Array | None = None) -> Array:
+    r"""Logistic sigmoid, :math:`\sigma(x) = 1 / (1 + e^{-x})`.
+
+    With :math:`z = e^{-|x|} \le 1` it is :math:`1 / (1 + z)` where x is positive and
+    :math:`z / (1 + z)` where it is negative: nothing overflows, and small values keep their digits.
+
+    Parameters
+    ----------
+    x : float array of any shape
+    out : array like x, optional
+        Where to write; may be x itself.
+
+    Returns
+    -------
+    array like x, dtype of x
+
+    Raises
+    ------
+    DTypeError
+        If x is not floating point.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville (2016), section 3.10.
+    """
+    x = np.asarray(x)
+    check_floats("sigmoid", x=x)
+    z = np.exp(-np.abs(x))
+    numerator = np.where(x >= 0, x.dtype.type(1), z)
+    result: Array = np.divide(numerator, 1 + z, out=out)
+    return result
