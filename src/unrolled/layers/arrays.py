@@ -12,6 +12,27 @@ from unrolled.errors import DTypeError, InputError, ShapeError
 Array: TypeAlias = NDArray[Any]
 
 
+def check_array(where: str, name: str, array: Any) -> None:
+    """Hold an argument to being a NumPy array: a list is never converted in silence.
+
+    Parameters
+    ----------
+    where, name : str
+        The function that asks and its argument, for the message.
+    array : array
+
+    Raises
+    ------
+    ShapeError
+        If it is no array.
+    """
+    if not isinstance(array, (np.ndarray, np.generic)):
+        raise ShapeError(
+            f"{where}: {name} must be a NumPy array, got {type(array).__name__}; "
+            "convert it with np.asarray"
+        )
+
+
 def check_shapes(where: str, **arguments: tuple[Array, str]) -> dict[str, int]:
     """Hold arrays to shapes written with letters, such as ``Wh=(Wh, "H 4H")``.
 
@@ -37,11 +58,7 @@ def check_shapes(where: str, **arguments: tuple[Array, str]) -> dict[str, int]:
     """
     sizes: dict[str, int] = {}
     for name, (array, letters) in arguments.items():
-        if not isinstance(array, np.ndarray):
-            raise ShapeError(
-                f"{where}: {name} must be a NumPy array of shape ({letters.replace(' ', ', ')}), "
-                f"got {type(array).__name__}; convert it with np.asarray"
-            )
+        check_array(where, name, array)
         axes = letters.split()
         if array.ndim != len(axes):
             raise ShapeError(
@@ -81,11 +98,14 @@ def check_floats(where: str, **arguments: Array) -> np.dtype[Any]:
 
     Raises
     ------
+    ShapeError
+        If an argument is no array.
     DTypeError
         If an argument is not floating point, or differs from the first.
     """
     first, reference = next(iter(arguments.items()))
     for name, array in arguments.items():
+        check_array(where, name, array)
         if array.dtype.kind != "f":
             raise DTypeError(
                 f"{where}: {name} must be floating point, got {array.dtype}; "
@@ -114,11 +134,14 @@ def check_ids(where: str, ids: Array, size: int, *, name: str = "x") -> None:
 
     Raises
     ------
+    ShapeError
+        If the ids are no array.
     DTypeError
         If the ids are not integers.
     InputError
         If an id lies outside; negative ids do not count from the end.
     """
+    check_array(where, name, ids)
     if ids.dtype.kind not in "iu":
         raise DTypeError(
             f"{where}: {name} must hold integer ids, got {ids.dtype}; convert it with .astype(int)"
@@ -150,10 +173,11 @@ def check_gradient(
     ShapeError, DTypeError
         If it is shaped or typed otherwise.
     """
-    came = np.shape(gradient)
-    if came != shape:
+    check_array(where, name, gradient)
+    if gradient.shape != shape:
         raise ShapeError(
-            f"{where}: {name} must have the shape of the forward's output {shape}, got {came}"
+            f"{where}: {name} must have the shape of the forward's output {shape}, "
+            f"got {gradient.shape}"
         )
     if gradient.dtype != dtype:
         raise DTypeError(
