@@ -304,7 +304,8 @@ class CaptioningRNN:
         V, G = len(self.word_to_idx), self._cell.gates * H
 
         def weights(fan_in: int, fan_out: int) -> Array:
-            return (rng.standard_normal((fan_in, fan_out)) / np.sqrt(fan_in)).astype(self.dtype)
+            values: Array = rng.standard_normal((fan_in, fan_out)) / np.sqrt(fan_in)
+            return values.astype(self.dtype)
 
         params = {
             "W_proj": weights(D, H),
