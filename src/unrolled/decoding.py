@@ -71,7 +71,7 @@ def beam_search(
         Hypotheses are ranked by :math:`\log p / n^\alpha` with n words, ``<END>`` included; 0
         ranks by probability, 1 by probability a word.
     never : collection of str
-        Words that may not be said, where the vocabulary has them.
+        Words that may not be said, where the vocabulary has them; ``<NULL>`` never may.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def beam_search(
     if missing:
         raise InputError(f"beam_search: the vocabulary lacks {', '.join(sorted(missing))}")
     null, end = vocabulary["<NULL>"], vocabulary["<END>"]
-    forbidden = [vocabulary[word] for word in never if word in vocabulary]
+    forbidden = [null, *(vocabulary[word] for word in never if word in vocabulary)]
 
     found: list[list[Hypothesis]] = [[] for _ in features]
     beams = _start(model, features, width, vocabulary["<START>"])
