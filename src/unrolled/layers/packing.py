@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unrolled.errors import ShapeError
-from unrolled.layers.arrays import Array
+from unrolled.errors import DTypeError, InputError, ShapeError
+from unrolled.layers.arrays import Array, check_shapes
 
 
 class Packing(NamedTuple):
@@ -52,7 +52,25 @@ def pack_lengths(lengths: Array) -> Packing:
     Returns
     -------
     Packing
+
+    Raises
+    ------
+    ShapeError
+        If lengths has not one axis.
+    DTypeError
+        If the lengths are not integers.
+    InputError
+        If a length is negative.
     """
+    check_shapes("pack_lengths", lengths=(lengths, "N"))
+    if lengths.dtype.kind not in "iu":
+        raise DTypeError(
+            f"pack_lengths: lengths must hold integers, got {lengths.dtype}; "
+            "convert it with .astype(int)"
+        )
+    lengths = lengths.astype(np.intp)  # unsigned lengths would wrap where they are negated
+    if lengths.min(initial=0) < 0:
+        raise InputError(f"pack_lengths: lengths must not be negative, got {lengths.min()}")
     order = np.argsort(-lengths, kind="stable")
     steps = int(lengths.max(initial=0))
     present = np.arange(steps)[:, None] < lengths[order]  # (T, N)
@@ -90,14 +108,18 @@ def check_batch_sizes(where: str, batch_sizes: Sequence[int], sequences: int, ro
 
     Raises
     ------
+    DTypeError
+        If they are not integers.
     ShapeError
-        If they grow, exceed N, or do not add up to P.
+        If they are negative, grow, exceed N, or do not add up to P.
     """
-    sizes = (sequences, *batch_sizes)
+    if not all(isinstance(size, (int, np.integer)) for size in batch_sizes):
+        raise DTypeError(f"{where}: batch_sizes must be integers, got {tuple(batch_sizes)}")
+    sizes = (sequences, *batch_sizes, 0)
     if any(a < b for a, b in itertools.pairwise(sizes)) or sum(batch_sizes) != rows:
         raise ShapeError(
             f"{where}: batch_sizes must never grow, stay within the {sequences} sequences of h0 "
-            f"and add up to the {rows} rows of x, got {tuple(batch_sizes)}"
+            f"and add up to the {rows} rows of x, got {tuple(map(int, batch_sizes))}"
         )
 
 
@@ -156,7 +178,9 @@ def time_major(x: Array) -> Array:
 
 
 def batch_major(x: Array, shape: tuple[int, int]) -> Array:
-    """Undo `time_major`: (T N, D) to a contiguous (N, T, D).
+    """Undo `time_major`: (T N, D) to a contiguous (N, T, D) of its own.
+
+    Always a copy, so that the packed array in a cache is safe from a caller who changes the output.
 
     Parameters
     ----------
@@ -168,4 +192,5 @@ def batch_major(x: Array, shape: tuple[int, int]) -> Array:
     (N, T, D)
     """
     N, T = shape
-    return np.ascontiguousarray(x.reshape(T, N, x.shape[1]).swapaxes(0, 1))
+    padded: Array = x.reshape(T, N, x.shape[1]).swapaxes(0, 1).copy()
+    return padded
