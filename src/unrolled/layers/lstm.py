@@ -102,6 +102,10 @@ class LSTMGrads(_LSTMGrads):
         self.dc0 = dc0
         return self
 
+    def __getnewargs__(self) -> tuple[Array, ...]:
+        """Copy and pickle with dc0."""
+        return (*self, self.dc0)
+
 
 def lstm_step_forward(
     x: Array, prev_h: Array, prev_c: Array, Wx: Array, Wh: Array, b: Array
@@ -212,6 +216,8 @@ def lstm_forward(
     ----------
     Hochreiter & Schmidhuber (1997), with the forget gate of Gers, Schmidhuber & Cummins (2000).
     """
+    c0 = np.zeros_like(h0) if c0 is None else c0
+    check_floats("lstm_forward", x=x, h0=h0, Wx=Wx, Wh=Wh, b=b, c0=c0)
     size = check_shapes(
         "lstm_forward",
         x=(x, "N T D"),
@@ -219,6 +225,7 @@ def lstm_forward(
         Wx=(Wx, "D 4H"),
         Wh=(Wh, "H 4H"),
         b=(b, "4H"),
+        c0=(c0, "N H"),
     )
     N, T = size["N"], size["T"]
     h, cache = lstm_packed_forward(time_major(x), h0, Wx, Wh, b, (N,) * T, c0=c0)
@@ -252,6 +259,8 @@ def lstm_backward(dh: Array, cache: LSTMCache, *, dfinal_c: Array | None = None)
     """
     shape = cache.h0.shape[0], len(cache.batch_sizes)
     check_gradient("lstm_backward", "dh", dh, (*shape, cache.h.shape[1]), cache.h.dtype)
+    if dfinal_c is not None:
+        check_gradient("lstm_backward", "dfinal_c", dfinal_c, cache.c0.shape, cache.c0.dtype)
     grads = lstm_packed_backward(time_major(dh), cache, dfinal_c=dfinal_c)
     return LSTMGrads(batch_major(grads.dx, shape), *grads[1:], dc0=grads.dc0)
 
@@ -292,16 +301,16 @@ def lstm_packed_forward(
     ShapeError
         If D or H do not match, or the batch sizes do not fit.
     DTypeError
-        If the arrays are not of one floating-point dtype.
+        If the arrays are not of one floating-point dtype, or the batch sizes are no integers.
 
     References
     ----------
     Hochreiter & Schmidhuber (1997), with the forget gate of Gers, Schmidhuber & Cummins (2000).
     """
     c0 = np.zeros_like(h0) if c0 is None else c0
-    check_floats("lstm_forward", x=x, h0=h0, Wx=Wx, Wh=Wh, b=b, c0=c0)
+    check_floats("lstm_packed_forward", x=x, h0=h0, Wx=Wx, Wh=Wh, b=b, c0=c0)
     size = check_shapes(
-        "lstm_forward",
+        "lstm_packed_forward",
         x=(x, "P D"),
         h0=(h0, "N H"),
         Wx=(Wx, "D 4H"),
@@ -309,7 +318,7 @@ def lstm_packed_forward(
         b=(b, "4H"),
         c0=(c0, "N H"),
     )
-    check_batch_sizes("lstm_forward", batch_sizes, size["N"], size["P"])
+    check_batch_sizes("lstm_packed_forward", batch_sizes, size["N"], size["P"])
     gates = x @ Wx + b  # every step's input at once; each step turns its rows into gates
     h = np.empty((size["P"], size["H"]), x.dtype)
     c = np.empty_like(h)
@@ -352,9 +361,9 @@ def lstm_packed_backward(
     Greff et al. (2017), appendix A, without peepholes.
     """
     x, h0, c0, Wx, Wh, gates, h, c, batch_sizes = cache
-    check_gradient("lstm_backward", "dh", dh, h.shape, h.dtype)
+    check_gradient("lstm_packed_backward", "dh", dh, h.shape, h.dtype)
     if dfinal_c is not None:
-        check_gradient("lstm_backward", "dfinal_c", dfinal_c, c0.shape, c0.dtype)
+        check_gradient("lstm_packed_backward", "dfinal_c", dfinal_c, c0.shape, c0.dtype)
     prev_c, tanh_c, da = previous_states(c, c0, batch_sizes), np.tanh(c), np.empty_like(gates)
     dprev_h = np.zeros_like(h0)
     dprev_c = np.zeros_like(c0) if dfinal_c is None else dfinal_c.copy()

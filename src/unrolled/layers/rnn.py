@@ -162,6 +162,7 @@ def rnn_forward(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array) -> tuple[Ar
     ----------
     Goodfellow, Bengio & Courville (2016), equations 10.8 and 10.9.
     """
+    check_floats("rnn_forward", x=x, h0=h0, Wx=Wx, Wh=Wh, b=b)
     size = check_shapes(
         "rnn_forward",
         x=(x, "N T D"),
@@ -230,22 +231,22 @@ def rnn_packed_forward(
     ShapeError
         If D or H do not match, or the batch sizes do not fit.
     DTypeError
-        If the arrays are not of one floating-point dtype.
+        If the arrays are not of one floating-point dtype, or the batch sizes are no integers.
 
     References
     ----------
     Goodfellow, Bengio & Courville (2016), equations 10.8 and 10.9.
     """
-    check_floats("rnn_forward", x=x, h0=h0, Wx=Wx, Wh=Wh, b=b)
+    check_floats("rnn_packed_forward", x=x, h0=h0, Wx=Wx, Wh=Wh, b=b)
     size = check_shapes(
-        "rnn_forward",
+        "rnn_packed_forward",
         x=(x, "P D"),
         h0=(h0, "N H"),
         Wx=(Wx, "D H"),
         Wh=(Wh, "H H"),
         b=(b, "H"),
     )
-    check_batch_sizes("rnn_forward", batch_sizes, size["N"], size["P"])
+    check_batch_sizes("rnn_packed_forward", batch_sizes, size["N"], size["P"])
     h = x @ Wx + b  # every step's input at once; each step turns its rows into states
     prev_h = h0
     for rows in step_slices(batch_sizes):
@@ -279,7 +280,7 @@ def rnn_packed_backward(dh: Array, cache: RNNCache) -> RNNGrads:
     Werbos (1990), equations 10 to 12; Goodfellow, Bengio & Courville (2016), section 10.2.2.
     """
     x, h0, Wx, Wh, h, batch_sizes = cache
-    check_gradient("rnn_backward", "dh", dh, h.shape, h.dtype)
+    check_gradient("rnn_packed_backward", "dh", dh, h.shape, h.dtype)
     da = 1 - h * h  # tanh' in terms of its output; each step multiplies by what reaches it
     dprev_h = np.zeros_like(h0)
     for rows in reversed([*step_slices(batch_sizes)]):
