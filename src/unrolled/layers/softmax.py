@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unrolled.errors import InputError
+from unrolled.errors import DTypeError, InputError
 from unrolled.layers.arrays import Array, check_floats, check_ids, check_shapes
 
 
@@ -48,7 +48,7 @@ def temporal_softmax_loss(x: Array, y: Array, mask: Array, verbose: bool = False
     ShapeError
         If N or T do not match.
     DTypeError
-        If x is not floating point or y holds no integers.
+        If x is not floating point, y holds no integers, or mask is neither bool nor a number.
     InputError
         If a word that counts lies outside the vocabulary.
 
@@ -59,9 +59,13 @@ def temporal_softmax_loss(x: Array, y: Array, mask: Array, verbose: bool = False
     where = "temporal_softmax_loss"
     size = check_shapes(where, x=(x, "N T V"), y=(y, "N T"), mask=(mask, "N T"))
     check_floats(where, x=x)
+    if mask.dtype.kind not in "biuf":
+        raise DTypeError(f"{where}: mask must be bool or a number, got {mask.dtype}")
     counted = mask != 0
+    words = y[counted]
+    check_ids(where, words, size["V"], name="y")
     weights = mask[counted].astype(x.dtype) / x.dtype.type(max(size["N"], 1))
-    loss, drows = softmax_loss(x[counted], y[counted], weights)
+    loss, drows = softmax_loss(x[counted], words, weights)
     dx = np.zeros(x.shape, x.dtype)
     dx[counted] = drows
     if verbose:
