@@ -38,7 +38,7 @@ def dropout_forward(x: Array, dropout_param: Mapping[str, Any]) -> tuple[Array, 
     Raises
     ------
     InputError
-        If p or mode cannot be right.
+        If p or mode is missing or cannot be right, or rng is no Generator.
     DTypeError
         If x is not floating point.
 
@@ -47,17 +47,25 @@ def dropout_forward(x: Array, dropout_param: Mapping[str, Any]) -> tuple[Array, 
     Srivastava et al. (2014), section 10 (dropout scaled at training time).
     """
     dtype = check_floats("dropout_forward", x=x)
-    keep, mode = dropout_param["p"], dropout_param["mode"]
-    if not 0 < keep <= 1:
+    keep, mode, rng = (dropout_param.get(key) for key in ("p", "mode", "rng"))
+    if not isinstance(keep, (int, float, np.number)) or not 0 < keep <= 1:
         raise InputError(
-            f"dropout_forward: p, the probability to keep, must be in (0, 1], got {keep}"
+            "dropout_forward: p in dropout_param, the probability to keep, must be in (0, 1], "
+            f"got {keep!r}"
         )
     if mode not in ("train", "test"):
-        raise InputError(f'dropout_forward: mode must be "train" or "test", got {mode!r}')
+        raise InputError(
+            f'dropout_forward: mode in dropout_param must be "train" or "test", got {mode!r}'
+        )
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        raise InputError(
+            "dropout_forward: rng in dropout_param must be a numpy.random.Generator, "
+            f"got {type(rng).__name__}; make one with np.random.default_rng"
+        )
     if mode == "test":
         out = x.copy()
         return out, DropoutCache(dropout_param, None, out)
-    rng = dropout_param.get("rng") or np.random.default_rng(dropout_param.get("seed"))
+    rng = rng or np.random.default_rng(dropout_param.get("seed"))
     mask = (rng.random(x.shape, dtype=np.float32) < keep).astype(dtype)
     mask /= dtype.type(keep)
     out = x * mask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from unrolled.errors import ShapeError
 from unrolled.layers.arrays import Array, check_floats
 
 
@@ -25,8 +26,8 @@ def sigmoid(x: Array, *, out: Array | None = None) -> Array:
 
     Raises
     ------
-    DTypeError
-        If x is not floating point.
+    ShapeError, DTypeError
+        If x is not floating point, or out is not shaped and typed as x.
 
     References
     ----------
@@ -34,6 +35,10 @@ def sigmoid(x: Array, *, out: Array | None = None) -> Array:
     """
     x = np.asarray(x)
     check_floats("sigmoid", x=x)
+    if out is not None:
+        check_floats("sigmoid", x=x, out=out)
+        if out.shape != x.shape:
+            raise ShapeError(f"sigmoid: out must have the shape of x {x.shape}, got {out.shape}")
     z = np.exp(-np.abs(x))
     numerator = np.where(x >= 0, x.dtype.type(1), z)
     result: Array = np.divide(numerator, 1 + z, out=out)
