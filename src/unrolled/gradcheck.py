@@ -83,17 +83,22 @@ def numeric_gradient(
     Raises
     ------
     DTypeError
-        If x is not float64: float32 leaves three digits to compare.
+        If x is not a float64 array: float32 leaves three digits to compare.
+    ShapeError
+        If df, or nothing where there is none, has not the shape of f(x): broadcasting would hide
+        a wrong upstream gradient.
 
     References
     ----------
     Press et al. (2007), Numerical Recipes, section 5.7.
     """
-    if x.dtype != np.float64:
+    dtype = getattr(x, "dtype", type(x).__name__)
+    if dtype != np.float64:
         raise DTypeError(
-            f"numeric_gradient: x must be float64, got {x.dtype}: central differences in a "
+            f"numeric_gradient: x must be a float64 array, got {dtype}: central differences in a "
             "narrower dtype leave too few digits to compare"
         )
+    upstream = np.asarray(1.0 if df is None else df)
     gradient = np.empty_like(x)
     for index in np.ndindex(x.shape):
         value = x[index]
@@ -104,8 +109,12 @@ def numeric_gradient(
             below = np.array(f(x), dtype=np.float64)
         finally:
             x[index] = value
-        difference = above - below
-        gradient[index] = (difference if df is None else np.sum(difference * df)) / (2 * h)
+        if above.shape != upstream.shape:
+            raise ShapeError(
+                f"numeric_gradient: df must have the shape of f(x) {above.shape}, "
+                f"got {'no df' if df is None else upstream.shape}"
+            )
+        gradient[index] = np.sum((above - below) * upstream) / (2 * h)
     return gradient
 
 
