@@ -99,7 +99,10 @@ class CaptioningRNN:
         forget_bias: float = 0.0,
         tie_weights: bool = False,
     ) -> None:
-        if cell_type not in CELLS:
+        sizes = {"input_dim": input_dim, "wordvec_dim": wordvec_dim, "hidden_dim": hidden_dim}
+        for name, size in sizes.items():
+            _check_count("CaptioningRNN", name, size, least=1)
+        if cell_type not in tuple(CELLS):
             raise InputError(
                 f"CaptioningRNN: cell_type must be one of {', '.join(CELLS)}, got {cell_type!r}"
             )
@@ -114,6 +117,8 @@ class CaptioningRNN:
             )
         self.word_to_idx = dict(word_to_idx)
         self.idx_to_word = {i: word for word, i in self.word_to_idx.items()}
+        if len(self.idx_to_word) < len(self.word_to_idx):
+            raise InputError("CaptioningRNN: two words of word_to_idx have the same id")
         self.cell_type = cell_type
         self.dtype = np.dtype(dtype)
         if self.dtype.kind != "f":
@@ -269,10 +274,11 @@ class CaptioningRNN:
         Raises
         ------
         InputError
-            If the vocabulary has no ``<START>`` or no ``<END>``.
+            If the vocabulary has no ``<START>`` or no ``<END>``, or max_length is negative.
         ShapeError, DTypeError
             If the features do not fit the model.
         """
+        _check_count("CaptioningRNN.sample", "max_length", max_length, least=0)
         start, end = self._word_id("<START>"), self._word_id("<END>")
         state = self.start(features)
         captions = np.full((len(features), max_length), self._null, dtype=np.int32)
@@ -348,3 +354,8 @@ class CaptioningRNN:
         V = self.params["W_embed"].shape[0]
         check_ids("CaptioningRNN.loss", captions, V, name="captions")
         return size["N"]
+
+
+def _check_count(where: str, name: str, value: object, *, least: int) -> None:
+    if not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{where}: {name} must be an integer, {least} or more, got {value!r}")
