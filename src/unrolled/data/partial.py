@@ -61,6 +61,8 @@ class PartialRows:
         self._names = frozenset(plan["names"])
         self._row_shapes = dict(row_shapes)
         self._hashes = {array: hashlib.sha256() for array in row_shapes}
+        self._journal_end = 0
+        self._ends = dict.fromkeys(row_shapes, 0)
         with ExitStack() as stack:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -116,8 +118,6 @@ class PartialRows:
 
     def _recover(self) -> None:
         """Take over the chunks that are whole; cut off what stands behind them."""
-        self._journal_end = 0
-        self._ends = dict.fromkeys(self._data, 0)
         for line in self._journal:
             names = self._recover_chunk(line)
             if names is None:
