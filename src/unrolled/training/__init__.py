@@ -1,0 +1,18 @@
+"""Training: a configuration, a state that resumes bit for bit, and a loop that emits events."""
+
+from unrolled.training.config import TrainingConfig
+from unrolled.training.events import EpochDone, Event, Finished, Saved, StepDone, event_record
+from unrolled.training.loop import train
+from unrolled.training.state import TrainingState
+
+__all__ = [
+    "EpochDone",
+    "Event",
+    "Finished",
+    "Saved",
+    "StepDone",
+    "TrainingConfig",
+    "TrainingState",
+    "event_record",
+    "train",
+]
