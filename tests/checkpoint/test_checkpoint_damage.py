@@ -58,7 +58,7 @@ def assert_refused(path, words, *, resume=True):
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), resume=st.booleans())
 def test_any_flipped_byte_is_found(sound, name, data, resume):
     original = (sound / name).read_bytes()
@@ -225,7 +225,7 @@ def test_parameters_of_a_dtype_that_nothing_calculates_in(last):
     assert_refused(last, "model.safetensors: W must be float16, float32 or float64, got int64")
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(content=st.binary(max_size=200))
 def test_random_bytes_with_fitting_checksums(sound, content):
     original = {name: (sound / name).read_bytes() for name in FILES}

@@ -38,7 +38,7 @@ def assert_same(left, right):
         assert left[name].tobytes() == right[name].tobytes()
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(
     params=st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(

@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.errors import InputError
@@ -43,6 +43,7 @@ def test_warm_up():
     assert rates("cosine", [3, 7, 10], warmup_steps=4) == pytest.approx([2.0, 1.0, 0.0])
 
 
+@settings(deadline=None)
 @given(
     schedule=st.sampled_from(sorted(SCHEDULES)),
     total=st.integers(1, 200),

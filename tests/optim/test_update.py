@@ -67,7 +67,7 @@ def assert_same(left, right):
 
 
 @each_rule
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(
     w=st.floats(-3, 3),
     gradients=st.lists(st.floats(-10, 10), min_size=1, max_size=6),
@@ -143,7 +143,7 @@ def test_biases_do_not_decay(rule):
     assert not np.array_equal(plain["E"], decayed["E"])
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.floats(1e-3, 100))
 def test_norm_and_clipping(seed, clip_norm):
     rng = np.random.default_rng(seed)
