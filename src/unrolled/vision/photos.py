@@ -1,0 +1,220 @@
+"""Decode a photo of any common kind into a square of RGB pixels.
+
+The photo is squashed: its aspect ratio is not kept, so that nothing of it is lost. Alpha is laid
+over white, an animation gives its first frame, EXIF's orientation is followed, 16-bit grey is
+scaled to 8 bits. Colour profiles are not applied.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from unrolled.errors import ImageError, InputError
+
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "PHOTO_SUFFIXES", "RESAMPLING", "load_photo"]
+
+MAX_PIXELS = 120_000_000
+"""Width times height beyond which a photo is refused: 120 megapixels take 480 MB to decode."""
+
+MAX_BYTES = 256 << 20
+"""Length in bytes beyond which a file is refused."""
+
+RESAMPLING = "bicubic, antialiased"
+"""How photos are resized, as an encoder's identity records it."""
+
+PHOTO_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
+    | {".mpo", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+"""File name endings, in lower case, under which photos are looked for in a folder."""
+
+# Not every format that Pillow knows: EPS runs Ghostscript, and the rarer ones are rarely fuzzed.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
+_PAPER = (255, 255, 255)
+_DRAFT_FACTOR = 2
+
+_warnings_lock = threading.Lock()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep Pillow's warnings about odd metadata from the user's terminal.
+
+    The list of warning filters belongs to the process, so only short work is done in here, one
+    thread at a time: parsing headers and EXIF, never pixels.
+    """
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _read(path: Path) -> bytes:
+    """Read a regular file of bounded size."""
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageError(f"{path}: a folder, where a photo was expected.")
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{path}: not a regular file.")
+        if status.st_size > MAX_BYTES:
+            raise ImageError(
+                f"{path}: a file of {status.st_size:,} bytes; photos of up to {MAX_BYTES:,} "
+                "are read."
+            )
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file.") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ImageError(f"{path}: cannot be opened ({reason}).") from error
+
+
+def _kind(data: bytes) -> str | None:
+    """Name the format whose signature the bytes begin with."""
+    for name in _known_formats():
+        accept = Image.OPEN[name][1]
+        if accept is not None and accept(data[:16]):
+            return name
+    return None
+
+
+def _known_formats() -> list[str]:
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
+    """Parse the header, and refuse what is no image or would take too much memory."""
+    if not data:
+        raise ImageError(f"{name}: not an image that can be read (empty file).")
+    try:
+        with _quietly():
+            image = Image.open(io.BytesIO(data), formats=_known_formats())
+    except Image.DecompressionBombError:
+        raise ImageError(
+            f"{name}: more pixels than the {max_pixels:,} that are decoded; make it smaller."
+        ) from None
+    except Exception as error:  # damaged bytes make the decoders raise nearly anything
+        kind = _kind(data)
+        reason = f"damaged or truncated {kind}" if kind else "no image format known here"
+        raise ImageError(
+            f"{name}: not an image that can be read ({reason}, {len(data):,} bytes)."
+        ) from error
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name}: {width} x {height} pixels, more than the {max_pixels:,} that are decoded; "
+            "make it smaller."
+        )
+    return image
+
+
+def _eight_bit_grey(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion would clip it."""
+    pixels = np.asarray(image)
+    if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
+        raise ValueError("32-bit grey, whose range is not known")
+    return Image.fromarray(((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Convert to one of the modes that resize well: L, RGB or RGBA."""
+    if image.mode.startswith("I"):
+        return _eight_bit_grey(image)
+    if image.mode == "F":
+        raise ValueError("floating-point pixels, whose range is not known")
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    if image.mode == "1":
+        return image.convert("L")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Follow EXIF's orientation; metadata that cannot be parsed does not stop the photo."""
+    try:
+        with _quietly():
+            return ImageOps.exif_transpose(image)
+    except Exception:  # damaged metadata raises nearly anything
+        return image
+
+
+def _squash(image: Image.Image, size: int) -> Image.Image:
+    """Decode the pixels and bring them to a square of RGB."""
+    # JPEG can be decoded at a half, a quarter or an eighth, at a fraction of the time; twice the
+    # wanted size is kept so that the resizing filter still has the last word.
+    image.draft(None, (_DRAFT_FACTOR * size, _DRAFT_FACTOR * size))
+    image.load()
+    square = _plain(image)
+    if square.size != (size, size):
+        square = square.resize((size, size), Image.Resampling.BICUBIC)
+    # Once the photo is a square, turning it is the same before and after, but much less work.
+    square = _upright(square)
+    if square.mode == "RGBA":
+        paper = Image.new("RGBA", square.size, _PAPER)
+        square = Image.alpha_composite(paper, square)
+    return square.convert("RGB")
+
+
+def _damage(error: Exception, kind: str, length: int) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory to decode it"
+    text = str(error).rstrip(".") or type(error).__name__
+    if "truncated" in text.lower():
+        return f"truncated {kind} after {length:,} bytes"
+    return f"{kind}: {text}"
+
+
+def load_photo(
+    source: str | os.PathLike[str] | bytes, size: int, *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """Decode a photo and squash it to a square of RGB pixels.
+
+    Parameters
+    ----------
+    source : path or bytes
+        A file, or a whole file's content.
+    size : int
+        Side of the square in pixels.
+    max_pixels : int
+        Width times height beyond which the photo is refused before it is decoded.
+
+    Returns
+    -------
+    ndarray of uint8, (size, size, 3)
+        Rows from the top, columns from the left, then red, green, blue.
+
+    Raises
+    ------
+    ImageError
+        The file is missing, not an image, damaged, truncated or too large.
+    InputError
+        ``size`` is not positive.
+    """
+    if size < 1:
+        raise InputError(f"load_photo: size must be at least 1 pixel, got {size}")
+    if isinstance(source, bytes):
+        data, name = source, "photo"
+    else:
+        data, name = _read(Path(source)), os.fspath(source)
+    image = _open(data, name, max_pixels)
+    kind = image.format or "image"
+    try:
+        with image:
+            pixels: NDArray[Any] = np.array(_squash(image, size), dtype=np.uint8)
+    except Exception as error:  # damaged bytes make the decoders raise nearly anything
+        reason = _damage(error, kind, len(data))
+        raise ImageError(f"{name}: not an image that can be read ({reason}).") from error
+    return pixels

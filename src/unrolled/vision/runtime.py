@@ -1,0 +1,49 @@
+"""Start ONNX Runtime, set up for many runs at once on one thread each."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from unrolled.errors import EncoderError
+
+__all__ = ["available_cpus", "start_session"]
+
+
+def available_cpus() -> int:
+    """Return how many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def start_session(graph: bytes, *, where: str) -> Any:
+    """Start ONNX Runtime on a graph, one thread to a run and no word on the terminal.
+
+    Parameters
+    ----------
+    graph : bytes
+        A serialized ONNX model.
+    where : str
+        What to call the graph in an error.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
+        Its ``run`` may be called from several threads at once.
+
+    Raises
+    ------
+    EncoderError
+        ONNX Runtime cannot load the graph.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exceptions have no common base
+        raise EncoderError(f"{where}: ONNX Runtime cannot load its graph ({error})") from error
