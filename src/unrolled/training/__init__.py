@@ -2,6 +2,7 @@
 
 from unrolled.training.config import TrainingConfig
 from unrolled.training.events import EpochDone, Event, Finished, Saved, StepDone, event_record
+from unrolled.training.log import open_log, read_log
 from unrolled.training.loop import train
 from unrolled.training.state import TrainingState
 
@@ -14,5 +15,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingState",
     "event_record",
+    "open_log",
+    "read_log",
     "train",
 ]
