@@ -56,25 +56,44 @@ _HALVES = {
     "lemme": ("lem", "me"),
 }
 
-_SPELLINGS = {
-    **{"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"},
-    **{"£": "#", "€": "$", "¢": "cents"},
-    **{"“": "``", "”": "''", "„": "``", "«": "``", "»": "''", '"': "''"},
-    **{"’": "'", "‘": "`", "‚": "`", "‹": "`", "›": "'"},
-    **{"…": "...", "–": "--", "—": "--"},
-    **{"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": "''", "&apos;": "'", "&nbsp;": ""},
+_SIGNS = {
+    "``": "“„«",
+    "''": '”»"',
+    "`": "‘‚‹",
+    "'": "’›",
+    "--": "–—",
+    "...": "…",
+    "1/2": "½",
+    "1/3": "⅓",
+    "2/3": "⅔",
+    "1/4": "¼",
+    "3/4": "¾",
+    "#": "£",
+    "$": "€",
+    "cents": "¢",
 }
-_BRACKETS = str.maketrans(
-    {"(": "-lrb-", ")": "-rrb-", "{": "-lcb-", "}": "-rcb-", "[": "-lsb-", "]": "-rsb-"}
-)
+_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": "''", "&apos;": "'", "&nbsp;": ""}
+_SPELLINGS = {sign: word for word, signs in _SIGNS.items() for sign in signs} | _ENTITIES
+_BRACKETS = {"(": "-lrb-", ")": "-rrb-", "{": "-lcb-", "}": "-rcb-", "[": "-lsb-", "]": "-rsb-"}
+_LOOKS = {name: bracket for bracket, name in _BRACKETS.items()}
+
+# What closes up when people read it.
+_OPENING = frozenset(["-lrb-", "-lcb-", "-lsb-"])
+_ENDINGS = frozenset(["n't", "'s", "'m", "'d", "'ll", "'ve", "'re", "%", "-rrb-", "-rcb-", "-rsb-"])
+_REJOINED = frozenset([*_HALVES.values(), ("'t", "is"), ("'t", "was"), ("y'", "all")])
+
+
+def _either(words: str) -> str:
+    return "(?:" + "|".join(re.escape(word) for word in words.split()) + ")"
+
 
 # Words before which the full stop of an initial ends a sentence: "a sign says K. The dog ...".
-_OPENERS = (
-    "A|An|About|According|After|As|At|But|Earlier|He|Her|Here|However|If|In|It|Last|Many|More|Mr\\."
-    "|Now|Once|One|Other|Our|She|Since|So|Some|Such|That|The|Their|Then|There|These|They|This|We"
-    "|What|When|While|Yet|You"
-)
-_ABBREVIATIONS = """
+_OPENERS = _either("""
+    A An About According After As At But Earlier He Her Here However If In It Last Many More Mr.
+    Now Once One Other Our She Since So Some Such That The Their Then There These They This We
+    What When While Yet You
+""")
+_ABBREVIATIONS = _either("""
     adj adm adv al ala alex apr ariz assn assoc asst atty attys aug ave bancorp bhd bldg blvd brig
     bros calif capt cf cie cmdr co col colo comdr conn corp cos cpl ct dak dec dept det dr drs elec
     ens esq est etc ext feb fla fri ft ga gen gov govs hon inc ind insp intl invt jan jos jr jul jun
@@ -82,22 +101,22 @@ _ABBREVIATIONS = """
     mtg natl neb nev nov oct okla penn pfc ph plc ppte ppty pres prof pte ptes pty ptys pvt rd rep
     reps rev rt sen sens sep sept seq sfc sgt spc sq sr st ste supt sys tel tenn thu thurs treas tue
     tues univ va vs vt wed wis wisc wm wyo
-""".split()
-_CAPITAL_ABBREVIATIONS = "ark az del ill la mass miss ore pa tex wash".split()
-_BEFORE_A_NUMBER = "art ca fig figs no nos op pp prop".split()
+""")
+_ABBREVIATIONS_IN_CAPITALS = _either("""
+    Ark Az Del Ill La Mass Miss Ore Pa Tex Wash ARK AZ DEL ILL LA MASS MISS ORE PA TEX WASH
+""")
+_ABBREVIATIONS_OF_NUMBERS = _either("art ca fig figs no nos op pp prop")
 
 
-def _any(words: Sequence[str]) -> str:
-    return "(?:" + "|".join(words) + ")"
-
-
-_L = r"(?:[^\W\d_¼-¾⅐-⅟]|[\u0300-\u036f\u0900-\u0eff])"  # a letter, or a mark that belongs to one
+# Classes with one way to match, so that no rule can take long: a letter or a mark that belongs to
+# one, and a run of letters and digits.
+_L = r"(?:(?![\d_¼-¾⅐-⅟])[\w\u0300-\u036f\u0900-\u0eff])"
+_PIECE = r"(?:(?:(?![_¼-¾⅐-⅟])[\w\u0300-\u036f\u0900-\u0eff])+)"
 _A = "['’]"
 _AA = "['’`‘]"
 _CLITIC_PATTERN = rf"(?i:'(?:[sdm]|ll|re|ve)(?!{_L})|’(?:[sdm]|ll|re|ve))"
 _ACRONYM = r"[A-Za-z](?:\.[A-Za-z])+"
 _NUMBER = r"(?:\d*(?:[.,:]\d+)+|\d+)"
-_PIECE = rf"(?:(?:{_L}|\d)+)"
 
 # Each rule's first group is the token; what follows the group is looked at but not taken.
 _RULES = tuple(
@@ -112,7 +131,8 @@ _RULES = tuple(
         # words with an apostrophe of their own
         rf"((?:[dlnoA-HJ-XZ]{_AA}{_L}{{2}}|[oO]{_A}[oO]){_L}*)",
         rf"({_L}+[aeiouyAEIOUY]{_AA}[aeiouA-Z]{_L}*)",
-        rf"((?i:{_A}n{_A}|'n(?![^\W_])|’n|[dlj]{_A}|ol{_A}|dunkin{_A}|somethin{_A}|{_A}em|{_A}till?|{_A}cause))",
+        rf"((?i:{_A}n{_A}|'n(?![^\W_])|’n|[dlj]{_A}|{_A}em|{_A}till?|{_A}cause))",
+        rf"((?i:ol{_A}|dunkin{_A}|somethin{_A}))",
         rf"((?i:c{_A}(?:mon|est)|e{_A}er|s{_A}mores|ev{_A}ry|li{_A}l|nat{_A}l|nor{_A}easter))",
         rf"({_A}[2-9]0s|{_A}\d\d(?=\s|$))",
         rf"([yY]{_A})(?![sS]|[lL]{{2}}){_L}",
@@ -129,11 +149,11 @@ _RULES = tuple(
         rf"([-+]?{_NUMBER}(?:-{_PIECE})*)",
         r"(\d{1,4}[-/]\d{1,2}[-/]\d{1,4}|\d{1,9}\s\d{1,9}/\d{1,9})",
         # abbreviations and initials
-        rf"((?i:{_any(_ABBREVIATIONS)})\.)",
-        rf"((?:{_any([f'{w.title()}|{w.upper()}' for w in _CAPITAL_ABBREVIATIONS])})\.)",
-        rf"((?i:{_any(_BEFORE_A_NUMBER)})\.)\s?\d",
-        rf"([A-Za-z])\.(?:\s(?:{_OPENERS})\s|\s*$)",
-        rf"([A-Za-z]\.)",
+        rf"((?i:{_ABBREVIATIONS})\.)",
+        rf"({_ABBREVIATIONS_IN_CAPITALS}\.)",
+        rf"((?i:{_ABBREVIATIONS_OF_NUMBERS})\.)\s?\d",
+        rf"([A-Za-z])\.(?:\s{_OPENERS}\s|\s*$)",
+        r"([A-Za-z]\.)",
         # addresses, names, tags, smileys
         r"((?i:https?://|www\.)[^\s/<>\"()]{1,200}\.[^\s<>\"()]{0,500}[^\s<>\"().,;:!?'])",
         r"([A-Za-z\d][\w.+-]{0,63}@[\w-]{1,64}(?:\.[\w-]{1,64}){0,8})",
@@ -145,6 +165,7 @@ _RULES = tuple(
         r"(\S)",
     )
 )
+_BRACKET_NAMES = str.maketrans(_BRACKETS)
 _CLITIC = re.compile(_CLITIC_PATTERN)
 _RUN = re.compile(r"-{2,4}|\.{3,}")
 _PLAIN = re.compile(r"\s*([A-Za-z]+)(?=[\s,]|$)")  # most words: no rule need be asked
@@ -214,13 +235,15 @@ def _longest_match(text: str, place: int) -> str:
     return best
 
 
-def _spell(token: str) -> str:
+def _spell(found: str) -> str:
     """Write a token the treebank's way: lower case, brackets by name, signs in ASCII."""
-    if _CLITIC.fullmatch(token):
-        token = token.replace("’", "'")
-    if _RUN.fullmatch(token):
-        return "--" if token[0] == "-" else "..."
-    return _SPELLINGS.get(token, token).translate(_BRACKETS).lower()
+    if len(found) == 1 and (found > "\uffff" or not found.isprintable()):
+        return ""  # emoji and control characters, which the Java program drops too
+    if _CLITIC.fullmatch(found):
+        found = found.replace("’", "'")
+    if _RUN.fullmatch(found):
+        return "--" if found[0] == "-" else "..."
+    return _SPELLINGS.get(found, found).translate(_BRACKET_NAMES).lower()
 
 
 def detokenize(words: Sequence[str]) -> str:
@@ -247,18 +270,11 @@ def detokenize(words: Sequence[str]) -> str:
     >>> detokenize(["a", "man", "'s", "dog", "ca", "n't", "sit", "-lrb-", "yet", "-rrb-"])
     "a man's dog can't sit (yet)"
     """
-    text = ""
-    before = ""
-    for word in words:
-        text += _LOOKS.get(word, word) if _closes_up(before, word) else " " + _LOOKS.get(word, word)
-        before = word
-    return text.strip()
-
-
-_LOOKS = {"-lrb-": "(", "-rrb-": ")", "-lcb-": "{", "-rcb-": "}", "-lsb-": "[", "-rsb-": "]"}
-_OPENING = frozenset(["-lrb-", "-lcb-", "-lsb-"])
-_ENDINGS = frozenset(["n't", "'s", "'m", "'d", "'ll", "'ve", "'re", "%", "-rrb-", "-rcb-", "-rsb-"])
-_REJOINED = frozenset([*_HALVES.values(), ("'t", "is"), ("'t", "was"), ("y'", "all")])
+    pieces: list[str] = []
+    for before, word in zip(("", *words), words, strict=False):
+        pieces.append("" if _closes_up(before, word) else " ")
+        pieces.append(_LOOKS.get(word, word))
+    return "".join(pieces).strip()
 
 
 def _closes_up(before: str, word: str) -> bool:
