@@ -93,6 +93,18 @@ def test_the_order_of_events():
     assert saves == [("best", 2), ("last", 2), ("last", 4)]
 
 
+def test_every_epoch_has_batches_of_its_own():
+    asked = []
+
+    class Noted(FlatBatches):
+        def epoch(self, number, start=0):
+            asked.append((number, start))
+            return super().epoch(number, start)
+
+    list(run(batches=Noted(), epochs=3))
+    assert asked == [(0, 0), (1, 0), (2, 0)]
+
+
 def test_losses_are_nats_per_token():
     events = list(run(FlatModel(losses=[2.0, 4.0, 1.0, 1.0])))
     steps = of(StepDone, events)
