@@ -22,7 +22,7 @@ def told(records):
     return [{k: v for k, v in record.items() if k != "tokens_per_second"} for record in kept]
 
 
-@pytest.mark.parametrize("events_before_kill", range(1, 14))
+@pytest.mark.parametrize("events_before_kill", range(1, 16))
 def test_a_log_with_a_kill_in_it_reads_like_one_without(tmp_path, monkeypatch, events_before_kill):
     monkeypatch.setattr("os.fsync", lambda _descriptor: None)
     config = TrainingConfig(**SETTINGS, save_every_steps=3)
