@@ -20,20 +20,26 @@ CODES = {"GL08", "SS01", "SS03", "PR01", "PR02", "PR03", "PR04"}
 
 
 def public_names() -> Iterator[str]:
-    """Every public function and method of the package, by its full name; ruff sees to the rest."""
-    for module_info in pkgutil.walk_packages(unrolled.__path__, "unrolled."):
-        if any(part.startswith("_") for part in module_info.name.split(".")):
+    """Name every function and method that a room shows to the others; ruff sees to the rest."""
+    for room in pkgutil.iter_modules(unrolled.__path__):
+        if room.name == "cli":  # its docstrings are its help
             continue
-        module = importlib.import_module(module_info.name)
+        module = importlib.import_module(f"unrolled.{room.name}")
         for name, thing in vars(module).items():
-            if name.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
+            if name.startswith("_") or not is_of(thing, module.__name__):
                 continue
             if inspect.isfunction(thing):
                 yield f"{module.__name__}.{name}"
             elif inspect.isclass(thing):
                 for member, value in vars(thing).items():
-                    if inspect.isfunction(value) and not member.startswith("_"):
+                    inherited = any(hasattr(base, member) for base in thing.__mro__[1:])
+                    if inspect.isfunction(value) and not member.startswith("_") and not inherited:
                         yield f"{module.__name__}.{name}.{member}"
+
+
+def is_of(thing: object, room: str) -> bool:
+    home = str(getattr(thing, "__module__", None))
+    return home == room or home.startswith(f"{room}.")
 
 
 def docstring_faults() -> Iterator[str]:

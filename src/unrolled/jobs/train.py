@@ -100,9 +100,10 @@ def train_run(
     UnrolledError
         Whatever `prepare` and `unrolled.training.train` raise.
     """
+    plots.check_installed()
     out = _make_folder(Path(out))
     saved = _load_last(out) if resume else None
-    if saved is None and any((out / name).exists() for name in ("last", "best", "log.jsonl")):
+    if saved is None and any((out / name).exists() for name in ("last", "best")):
         raise InputError(
             f"{out} holds a training run already; go on with --resume, or name another folder"
         )
@@ -194,6 +195,7 @@ class _Run:
     def save(self, kind: str, state: TrainingState) -> None:
         """Write the captioner, with what going on needs unless it is the best."""
         card = {**self.captioner.card, "epoch": state.epoch, "step": state.step}
+        card.pop("dev", None)
         if self.scores and not state.batch:  # the scores are of these very weights
             card["dev"] = {"decoding": dataclasses.asdict(GREEDY), "scores": self.scores}
         captioner = dataclasses.replace(self.captioner, card=card)
