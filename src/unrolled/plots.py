@@ -31,7 +31,7 @@ def check_installed() -> None:
         If matplotlib is not installed.
     """
     try:
-        import matplotlib.figure  # noqa: F401
+        import matplotlib.backends.backend_agg  # noqa: F401
     except ImportError:
         raise MissingExtraError(
             'plots need matplotlib; install it with: pip install "unrolled[train]"'
