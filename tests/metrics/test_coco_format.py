@@ -13,10 +13,6 @@ SAID = {
     "000000000042.jpg": "a cat",
     "me/dog.jpg": "a dog",
 }
-    "COCO_val2014_000000391895.jpg": "a man",
-    "000000000042.jpg": "a cat",
-    "me/dog.jpg": "a dog",
-}
 REFERENCES = {name: [text, "a thing"] for name, text in SAID.items()}
 
 
