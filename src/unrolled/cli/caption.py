@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from unrolled.captioner import Caption, Captioner
-from unrolled.cli.console import print_table, progress_bar, say
+from unrolled.cli.console import Bar, print_table, say
 from unrolled.cli.options import Beam, Model, Recursive, SkipBad, decoding
 from unrolled.errors import ImageError
 from unrolled.jobs.photos import find_photos
@@ -55,12 +55,11 @@ def caption(
         on_error=(lambda _, error: bad.append(error)) if skip_bad else None,
     )
     stopped = False
-    with progress_bar() as progress:
-        task = progress.add_task("Captioning", total=len(paths))
+    with Bar("Captioning") as bar:
         try:
             for captioned in captions:
                 done.append(captioned)
-                progress.update(task, completed=len(done) + len(bad))
+                bar.update(len(done) + len(bad), len(paths))
         except KeyboardInterrupt:
             stopped = True
         except ImageError as error:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Iterable
 
 from unrolled.jobs.features import FeatureProgress
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+SECONDS_BETWEEN_LINES = 10.0
+"""Where there is no terminal to draw a bar on."""
 
 
 def say(text: str) -> None:
@@ -19,46 +18,74 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-@contextmanager
-def progress_bar(*columns: str) -> Iterator[Progress]:
-    """Show bars on stderr where a person can see them, and nothing elsewhere.
+class Bar:
+    """Progress on stderr: a bar on a terminal, elsewhere a line now and then.
 
     Parameters
     ----------
-    *columns : str
-        What to write behind the bar, in terms of a task's fields.
+    what : str
+        What is being done, for its name.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
 
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeLeft(elapsed_when_finished=True),
-        *(TextColumn(column) for column in columns),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        yield progress
+    def __init__(self, what: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as TimeLeft
+
+        console = Console(stderr=True)
+        self._terminal = console.is_terminal
+        self._said_at = time.monotonic()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeLeft(),
+            TextColumn("{task.fields[status]}"),
+            console=console,
+            transient=True,
+            disable=not self._terminal,
+        )
+        self._task = self._progress.add_task(what, total=None, status="")
+
+    def __enter__(self) -> Bar:
+        """Begin to show it."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take it off the screen."""
+        self._progress.stop()
+
+    def update(self, done: int, total: int, status: str = "", what: str | None = None) -> None:
+        """Say how far it is.
+
+        Parameters
+        ----------
+        done, total : int
+        status : str
+            What else there is to say.
+        what : str, optional
+            What is being done now.
+        """
+        self._progress.update(
+            self._task, completed=done, total=total, status=status, description=what
+        )
+        if not self._terminal and time.monotonic() - self._said_at > SECONDS_BETWEEN_LINES:
+            description = self._progress.tasks[self._task].description
+            say(f"{description}: {done:,} of {total:,}  {status}".rstrip())
+            self._said_at = time.monotonic()
 
 
-def show_features(events: Iterable[FeatureProgress], what: str = "Encoding photos") -> None:
+def show_features(events: Iterable[FeatureProgress]) -> None:
     """Show photos being encoded, and which could not be read.
 
     Parameters
     ----------
     events : iterable of FeatureProgress
-    what : str
-        The bar's name.
     """
-    with progress_bar() as progress:
-        task = progress.add_task(what, total=None)
+    with Bar("Encoding photos") as bar:
         for event in events:
-            progress.update(task, completed=event.done, total=event.total)
+            bar.update(event.done, event.total)
             if event.bad:
                 say(f"skipped: {event.bad}")
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unrolled.captioner import Captioner
-from unrolled.cli.console import print_table, progress_bar, say
+from unrolled.cli.console import Bar, print_table, say
 from unrolled.cli.options import Beam, Features, Format, Photos, decoding
 from unrolled.errors import UnrolledError
 from unrolled.jobs.config import DataConfig
@@ -55,13 +55,12 @@ def evaluate_command(
     search = decoding(captioner, beam)
     wanted = [name.strip() for name in metrics.split(",")]
     result = None
-    with progress_bar() as progress:
-        task = progress.add_task("Encoding photos", total=None)
+    with Bar("Encoding photos") as bar:
         for event in evaluate(
             captioner, config, split, metrics=wanted, tokenizer=tokenizer, decoding=search
         ):
             if isinstance(event, FeatureProgress):
-                progress.update(task, completed=event.done, total=event.total)
+                bar.update(event.done, event.total)
             else:
                 result = event
     assert isinstance(result, Evaluation)  # noqa: S101 - its last event

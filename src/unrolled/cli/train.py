@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from unrolled.cli.console import progress_bar, say
+from unrolled.cli.console import Bar, say
 from unrolled.cli.options import Features, Format, Photos
 from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig, read_toml
@@ -143,42 +143,47 @@ def _stopping() -> Iterator[Any]:
 
 
 def _show(events: Iterator[RunEvent], out: Path) -> None:
-    finished = best = None
-    with progress_bar("{task.fields[status]}") as progress:
-        task = progress.add_task("Reading", total=None, status="")
+    """Show a run's events, and at its end what to do with it."""
+    best = reason = None
+    total = 0
+    with Bar("Reading") as bar:
         for event in events:
             if isinstance(event, FeatureProgress):
-                progress.update(
-                    task, description="Encoding", completed=event.done, total=event.total
-                )
-            elif isinstance(event, Note):
-                say(f"note: {event.text}")
-            elif isinstance(event, Started):
-                say(
-                    f"{event.parameters / 1e6:.1f} M parameters, {event.words:,} words, "
-                    f"{event.batches_per_epoch:,} steps an epoch"
-                    + (f"; going on after step {event.step:,}" if event.step else "")
-                )
-                total = event.epochs * event.batches_per_epoch
-                progress.update(task, description="Training", completed=event.step, total=total)
+                bar.update(event.done, event.total, what="Encoding photos")
             elif isinstance(event, StepDone):
                 status = (
                     f"epoch {event.epoch}  {event.loss:.3f} nats/token  "
                     f"{event.tokens_per_second:,.0f} tokens/s"
                 )
-                progress.update(task, completed=event.step, status=status)
+                bar.update(event.step, total, status, what="Training")
+            elif isinstance(event, Started):
+                total = event.epochs * event.batches_per_epoch
+                say(_describe_start(event))
             elif isinstance(event, EpochDone):
-                best = event if event.is_best else best
-                scores = "  ".join(f"{name} {value:.4f}" for name, value in event.scores.items())
-                mark = "  best" if event.is_best else ""
-                say(f"epoch {event.epoch}: train_loss {event.train_loss:.4f}  {scores}{mark}")
+                best = event.epoch if event.is_best else best
+                say(_describe_epoch(event))
+            elif isinstance(event, Note):
+                say(f"note: {event.text}")
             elif isinstance(event, Finished):
-                finished = event
-    if finished and finished.reason == "interrupted":
+                reason = event.reason
+    if reason == "interrupted":
         say(f"stopped and saved. Go on with: unrolled train --out {out} --resume")
         raise typer.Exit(130)
-    if finished and finished.reason == "early_stop":
+    if reason == "early_stop":
         say("stopped early: the score no longer rises.")
-    where = f"epoch {best.epoch}" if best else "of an earlier part of this run"
-    say(f"the best captioner ({where}) is in {out / 'best'}.")
-    print(out / "best")
+    where = f" (epoch {best})" if best else ""
+    say(f"the best captioner{where} is in {out / 'best'}; try: unrolled info {out / 'best'}")
+
+
+def _describe_start(event: Started) -> str:
+    going_on = f"; going on after step {event.step:,}" if event.step else ""
+    return (
+        f"{event.parameters / 1e6:.1f} M parameters, {event.words:,} words, "
+        f"{event.batches_per_epoch:,} steps an epoch{going_on}"
+    )
+
+
+def _describe_epoch(event: EpochDone) -> str:
+    scores = "  ".join(f"{name} {value:.4f}" for name, value in event.scores.items())
+    mark = "  best" if event.is_best else ""
+    return f"epoch {event.epoch}: train_loss {event.train_loss:.4f}  {scores}{mark}"
