@@ -135,7 +135,7 @@ def meteor(
 
 def _cleared(text: str) -> str:
     """Take out the sign that parts captions where METEOR reads them."""
-    return text.replace("|||", " ")
+    return " ".join(text.replace("|||", " ").split())
 
 
 @contextmanager
