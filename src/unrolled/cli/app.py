@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -39,6 +40,9 @@ def version(
 
 def main() -> None:
     """Run the command line; what a person did wrong is said in words, with exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
         try:
             app()
