@@ -67,12 +67,12 @@ def caption(
             ) from error
     for reason in bad:
         say(f"skipped: {reason}")
+    if len(bad) == len(paths):
+        raise ImageError("no photo can be read; nothing was written")
     _print(done, as_json=as_json, as_csv=as_csv)
     if stopped:
         say(f"stopped after {len(done):,} of {len(paths):,} photos; their captions are above.")
         raise typer.Exit(130)
-    if not done:
-        raise ImageError(f"none of the {len(paths):,} photos can be read")
 
 
 def _print(captions: list[tuple[Path, Caption]], *, as_json: bool, as_csv: bool) -> None:

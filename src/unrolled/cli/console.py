@@ -77,18 +77,26 @@ class Bar:
             self._said_at = time.monotonic()
 
 
-def show_features(events: Iterable[FeatureProgress]) -> None:
+def show_features(events: Iterable[FeatureProgress]) -> int:
     """Show photos being encoded, and which could not be read.
 
     Parameters
     ----------
     events : iterable of FeatureProgress
+
+    Returns
+    -------
+    int
+        How many could not be read.
     """
+    bad = 0
     with Bar("Encoding photos") as bar:
         for event in events:
             bar.update(event.done, event.total)
             if event.bad:
+                bad += 1
                 say(f"skipped: {event.bad}")
+    return bad
 
 
 def print_table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
