@@ -23,6 +23,7 @@ import numpy as np
 import unrolled
 from unrolled import checkpoint, plots
 from unrolled.captioner import Captioner, Decoding
+from unrolled.checkpoint.folder import places
 from unrolled.data import CaptionBatches
 from unrolled.errors import CheckpointError, InputError
 from unrolled.jobs.config import RunConfig
@@ -41,6 +42,9 @@ from unrolled.training import (
 )
 
 GREEDY = Decoding(width=1)
+SCORES = ("val_loss", "CIDEr", "BLEU-4")
+"""What a model is scored by after each epoch."""
+
 SCORING_BATCH = 256
 """Captions whose validation loss is taken together."""
 
@@ -101,9 +105,13 @@ def train_run(
         Whatever `prepare` and `unrolled.training.train` raise.
     """
     plots.check_installed()
+    if config.training.best_by not in SCORES:
+        raise InputError(
+            f"training: best_by must be one of {', '.join(SCORES)}, got {config.training.best_by!r}"
+        )
     out = _make_folder(Path(out))
     saved = _load_last(out) if resume else None
-    if saved is None and any((out / name).exists() for name in ("last", "best")):
+    if saved is None and holds_run(out):
         raise InputError(
             f"{out} holds a training run already; go on with --resume, or name another folder"
         )
@@ -116,9 +124,12 @@ def train_run(
             yield event
     assert data is not None  # noqa: S101 - prepare's last event
     yield from map(Note, data.notes)
-    captioner = previous or _new_captioner(config, data, command)
     if previous:
         _check_same_run(config, previous, data)
+        card = {**previous.card, "run": config.to_sections()}  # of the next one who goes on
+        captioner = dataclasses.replace(previous, decoding=config.decoding, card=card)
+    else:
+        captioner = _new_captioner(config, data, command)
     batches = CaptionBatches(
         data.train.captions,
         data.train.lengths,
@@ -145,6 +156,11 @@ def train_run(
     size = sum(p.size for p in captioner.model.params.values())
     yield Started(config.training.epochs, len(batches), step, size, len(data.vocabulary))
     yield from _logged(events, config, out)
+
+
+def holds_run(out: Path) -> bool:
+    """Tell whether a folder holds a training run, even if a kill left it between two renames."""
+    return any(places(out / kind) for kind in ("last", "best"))
 
 
 def saved_config(out: str | Path) -> dict[str, Any]:
@@ -180,17 +196,21 @@ class _Run:
     def __post_init__(self) -> None:
         self.references = ReferenceSet(self.dev.references)
         self.scores: dict[str, float] = {}
+        # A scorer that is missing must not come to light after the first epoch.
+        self._score({name: texts[0] for name, texts in self.dev.references.items()})
 
     def score(self) -> dict[str, float]:
         """Score the model on dev: loss in nats per token, and the greedy captions."""
         features = np.asarray(self.dev.features[self.dev.photo_rows])
         captions = self.captioner.caption_features(features, decoding=GREEDY)
         texts = {name: c.text for name, c in zip(self.dev.references, captions, strict=True)}
-        scores = self.references.score(texts, metrics=("BLEU", "CIDEr")).corpus
-        self.scores = {"val_loss": validation_loss(self.captioner.model, self.dev)} | {
-            name: scores[name] for name in ("CIDEr", "BLEU-4")
-        }
+        scores = self._score(texts)
+        scores["val_loss"] = validation_loss(self.captioner.model, self.dev)
+        self.scores = {name: scores[name] for name in SCORES}
         return self.scores
+
+    def _score(self, texts: dict[str, str]) -> dict[str, float]:
+        return self.references.score(texts, metrics=("BLEU", "CIDEr")).corpus
 
     def save(self, kind: str, state: TrainingState) -> None:
         """Write the captioner, with what going on needs unless it is the best."""
@@ -262,7 +282,7 @@ def _make_folder(out: Path) -> Path:
 
 
 def _load_last(out: Path) -> checkpoint.Checkpoint:
-    if not out.is_dir() or not any(out.iterdir()):
+    if not holds_run(out):
         raise CheckpointError(f"{out}: there is no run to go on with; start one without --resume")
     return checkpoint.load(out / "last", resume=True)
 
