@@ -145,6 +145,13 @@ def test_exif_orientation_is_followed(kind: str, orientation: int) -> None:
     np.testing.assert_allclose(centres(load_photo(data, S)), COLOURS.astype(int), atol=14)
 
 
+def test_sixteen_bit_photos_are_turned_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    data = saved(SIXTEEN, "PNG", exif=exif)
+    assert np.array_equal(centres(load_photo(data, S)), RGB_GREYS[::-1, ::-1])
+
+
 def test_a_photo_of_the_right_size_keeps_its_pixels() -> None:
     image = made_photo(0, 224, 224)
     assert np.array_equal(load_photo(saved(image, "PNG"), 224), np.asarray(image))

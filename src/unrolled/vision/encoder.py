@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.errors import (
-    DTypeError,
-    EncoderError,
-    ImageError,
-    InputError,
-    ShapeError,
-)
+from unrolled.errors import DTypeError, EncoderError, ImageError, InputError, ShapeError
 from unrolled.vision.ahead import map_ahead
 from unrolled.vision.cache import cached
 from unrolled.vision.graph import GRAPH_VERSION, NORMALISATION, build_graph, grid_side
@@ -49,6 +43,17 @@ class PhotoFeatures(NamedTuple):
     """(D,)"""
     grid: NDArray[np.float32] | None
     """(G, G, D); None unless it was asked for."""
+
+
+def _identity(spec: EncoderSpec, size: int) -> dict[str, str]:
+    return {
+        "name": spec.name,
+        "weights_sha256": spec.sha256,
+        "size": str(size),
+        "resize": "squash",
+        "resampling": RESAMPLING,
+        "normalisation": NORMALISATION,
+    }
 
 
 class Encoder:
@@ -86,14 +91,7 @@ class Encoder:
         self.threads = available_cpus() if threads is None else threads
         self.dim: int = session.get_outputs()[0].shape[1]
         self.grid_shape = (grid_side(size), grid_side(size), self.dim)
-        self.identity = {
-            "name": spec.name,
-            "weights_sha256": spec.sha256,
-            "size": str(size),
-            "resize": "squash",
-            "resampling": RESAMPLING,
-            "normalisation": NORMALISATION,
-        }
+        self.identity = _identity(spec, size)
 
     def __repr__(self) -> str:
         return f"Encoder({self.name}, size={self.size}, dim={self.dim}, threads={self.threads})"
@@ -160,15 +158,15 @@ class Encoder:
         EncoderError
             This version has no encoder that makes the same features.
         """
-        size = identity.get("size", "")
+        size = str(identity.get("size", ""))
         if not (size.isascii() and size.isdigit() and len(size) < 6):
             raise EncoderError(f"{where}: its encoder's size is {size!r}, expected a number")
+        spec = encoder_spec(identity.get("name", ""))
+        check_identity(_identity(spec, int(size)), identity, where=where)
         try:
-            encoder = cls.load(identity.get("name", ""), size=int(size), threads=threads)
+            return cls.load(spec.name, size=int(size), threads=threads)
         except InputError as error:
             raise EncoderError(f"{where}: {error}") from None
-        check_identity(encoder.identity, identity, where=where)
-        return encoder
 
     def encode(self, photos: NDArray[np.uint8], *, grid: bool = False) -> Encoded:
         """Compute the features of photos that are already decoded and squashed.
@@ -221,7 +219,7 @@ class Encoder:
         batch_size: int = 32,
         grid: bool = False,
         on_error: OnError = "raise",
-    ) -> Iterator[PhotoFeatures]:
+    ) -> Generator[PhotoFeatures, None, None]:
         """Compute the features of photo files, in order, decoding ahead of the network.
 
         Parameters
@@ -255,7 +253,7 @@ class Encoder:
 
     def _features(
         self, paths: Iterable[Path], batch_size: int, grid: bool, on_error: OnError
-    ) -> Iterator[PhotoFeatures]:
+    ) -> Generator[PhotoFeatures, None, None]:
         decoded = map_ahead(self._decode, paths, threads=self.threads, ahead=2 * batch_size)
         batch: list[tuple[Path, NDArray[np.uint8]]] = []
         try:
@@ -282,7 +280,7 @@ class Encoder:
 
     def _encode_batch(
         self, batch: Sequence[tuple[Path, NDArray[np.uint8]]], grid: bool
-    ) -> Iterator[PhotoFeatures]:
+    ) -> Generator[PhotoFeatures, None, None]:
         if not batch:
             return
         pooled, grids = self.encode(np.stack([photo for _, photo in batch]), grid=grid)

@@ -126,7 +126,9 @@ def _eight_bit_grey(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image)
     if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
         raise ValueError("32-bit grey, whose range is not known")
-    return Image.fromarray(((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
+    grey = Image.fromarray(((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
+    grey.info.update(image.info)  # its EXIF, for the orientation
+    return grey
 
 
 def _plain(image: Image.Image) -> Image.Image:
