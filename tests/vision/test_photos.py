@@ -109,9 +109,9 @@ def kinds() -> dict[str, tuple[bytes, np.ndarray, int]]:
     key = COLOURS.copy()
     key[0, 1] = 255  # green is the transparent colour
     found["png colour key"] = (found["png colour key"][0], key, 0)
-    if features.check("avif"):
+    if "avif" in features.get_supported():
         found["avif"] = (saved(QUADRANTS, "AVIF", quality=95), COLOURS, 8)
-    if features.check("jpg_2000"):
+    if "jpg_2000" in features.get_supported():
         found["jpeg 2000"] = (saved(QUADRANTS, "JPEG2000"), COLOURS, 1)
     return found
 
