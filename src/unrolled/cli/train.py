@@ -185,7 +185,8 @@ def _show(events: Iterator[RunEvent], out: Path) -> None:
     if reason == "early_stop":
         say("stopped early: the score no longer rises.")
     where = f" (epoch {best})" if best else ""
-    say(f"the best captioner{where} is in {out / 'best'}; try: unrolled info {out / 'best'}")
+    info = shlex.join(["unrolled", "info", str(out / "best")])
+    say(f"the best captioner{where} is in {out / 'best'}; try: {info}")
 
 
 def _how_to_go_on(what: str, out: Path) -> str:

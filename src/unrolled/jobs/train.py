@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -202,10 +203,11 @@ class _Run:
     def score(self) -> dict[str, float]:
         """Score the model on dev: loss in nats per token, and the greedy captions."""
         features = np.asarray(self.dev.features[self.dev.photo_rows])
-        captions = self.captioner.caption_features(features, decoding=GREEDY)
+        with np.errstate(over="ignore", invalid="ignore"):  # the loop says when training diverges
+            captions = self.captioner.caption_features(features, decoding=GREEDY)
+            val_loss = validation_loss(self.captioner.model, self.dev)
         texts = {name: c.text for name, c in zip(self.dev.references, captions, strict=True)}
-        scores = self._score(texts)
-        scores["val_loss"] = validation_loss(self.captioner.model, self.dev)
+        scores = {"val_loss": val_loss} | self._score(texts)
         self.scores = {name: scores[name] for name in SCORES}
         return self.scores
 
@@ -217,7 +219,9 @@ class _Run:
         card = {**self.captioner.card, "epoch": state.epoch, "step": state.step}
         card.pop("dev", None)
         if self.scores and not state.batch:  # the scores are of these very weights
-            card["dev"] = {"decoding": dataclasses.asdict(GREEDY), "scores": self.scores}
+            # JSON has no infinity; a run that diverges shall say so itself, a step later.
+            scores = {k: v if math.isfinite(v) else None for k, v in self.scores.items()}
+            card["dev"] = {"decoding": dataclasses.asdict(GREEDY), "scores": scores}
         captioner = dataclasses.replace(self.captioner, card=card)
         if kind == "best":
             captioner.save(self.out / kind)
