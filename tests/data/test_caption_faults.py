@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from caption_layouts import Item, write_photos
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.data import files, read_captions
@@ -134,6 +134,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(value=json_values, indent=st.sampled_from([None, 0, 2]), data=st.data())
 def test_the_line_of_any_value_in_any_document(value: object, indent: int | None, data) -> None:
     keys: list[str | int] = []

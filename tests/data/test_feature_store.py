@@ -74,6 +74,7 @@ def test_rows_are_read_lazily_and_in_threads(tmp_path: Path) -> None:
     names = [f"{n}.jpg" for n in range(500)]
     pooled, _ = write(tmp_path / "f", names, dim=64)
     store = FeatureStore.open(tmp_path / "f")
+    assert type(store.pooled[2:5]) is np.ndarray
     base = store.pooled
     while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
         base = base.base

@@ -116,6 +116,34 @@ def test_cut_off_or_damaged_anywhere_it_goes_on_from_a_whole_chunk(data) -> None
         assert path.read_bytes() == whole()
 
 
+@pytest.mark.parametrize("damaged", ["journal.jsonl", "pooled.bin", "grid.bin"])
+def test_what_stands_behind_the_last_whole_chunk_is_dropped(tmp_path: Path, damaged: str) -> None:
+    """Or it would follow the rows into a store that is finished without the ones cut off."""
+    path, folder = tmp_path / "f", tmp_path / "f.partial"
+    stop(path)
+    content = (folder / damaged).read_bytes()
+    at = content.index(b"\n") + 9 if damaged == "journal.jsonl" else len(content) // 2
+    (folder / damaged).write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+    writer(path).close()
+    first_line = parts()["journal.jsonl"].index(b"\n") + 1
+    kept = {"journal.jsonl": first_line, "pooled.bin": 4 * 3 * 4, "grid.bin": 4 * 2 * 3 * 2}
+    for name, size in kept.items():
+        assert (folder / name).read_bytes() == parts()[name][:size]
+    writer(path).finish()
+    store = FeatureStore.open(path)
+    store.verify()
+    assert store.names == tuple(NAMES[:4])
+
+
+def test_a_line_that_lost_only_its_end_is_not_whole(tmp_path: Path) -> None:
+    """The next line would be glued to it, and both be lost at the restart after that."""
+    path, journal = tmp_path / "f", tmp_path / "f.partial" / "journal.jsonl"
+    stop(path)
+    journal.write_bytes(journal.read_bytes()[:-1])
+    assert stop(path) == 8
+    assert stop(path) == len(NAMES)
+
+
 CHILD = """
 import sys, time
 from pathlib import Path

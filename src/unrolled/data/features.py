@@ -253,7 +253,7 @@ def _map_arrays(path: Path) -> dict[str, np.ndarray]:
             )
         offset = 8 + length + entry["data_offsets"][0]
         mapped = np.memmap(path, dtype, mode="r", offset=offset, shape=tuple(entry["shape"]))
-        arrays[name] = np.asarray(mapped)  # plain, so that what is gathered from it is plain
+        arrays[name] = np.asarray(mapped)  # a plain array: a memmap stays one when sliced
     return arrays
 
 
