@@ -6,10 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import small_world
 from commands import Said, call_here
 from small_world import FLAGS, SEEING
+
+
+# A busy machine is no failure.
+settings.register_profile("unrolled", deadline=None)
+settings.load_profile("unrolled")
 
 
 @pytest.fixture(scope="session")
