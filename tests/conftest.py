@@ -12,7 +12,6 @@ import small_world
 from commands import Said, call_here
 from small_world import FLAGS, SEEING
 
-
 # A busy machine is no failure.
 settings.register_profile("unrolled", deadline=None)
 settings.load_profile("unrolled")
