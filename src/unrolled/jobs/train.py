@@ -138,6 +138,7 @@ def train_run(
         data.train.features,
         config.training.batch_size,
         config.training.seed,
+        bucket=config.data.bucket,
     )
     state = None
     if saved:
