@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import made_photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_photos import made_photo
 from PIL import Image, ImageOps, features
 
 from unrolled.errors import ImageError, InputError
