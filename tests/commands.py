@@ -21,16 +21,18 @@ class Said(NamedTuple):
     err: str
 
 
-def call_here(*arguments: object) -> int:
+def call_here(*arguments: object, draw: bool = False) -> int:
     """Call a command in this process, to be quick; gives back its exit status.
 
-    Nothing is flushed to the disk, and no curves are drawn: that takes longer than the training.
+    Nothing is flushed to the disk, and no curves are drawn unless that is asked for: it takes
+    longer than the training.
     """
     from unrolled.cli import main
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda _descriptor: None)
-        patch.setattr("unrolled.plots.plot_run", lambda *_arguments, **_options: None)
+        if not draw:
+            patch.setattr("unrolled.plots.plot_run", lambda *_arguments, **_options: None)
         patch.setattr(sys, "argv", ["unrolled", *map(str, arguments)])
         try:
             main()
@@ -43,16 +45,16 @@ def call(*arguments: object, **options: object) -> Said:
     """Call a command in a process of its own."""
     process = start(*arguments, **options)
     try:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
     return Said(process.returncode, out, err)
 
 
-def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
+def start(*arguments: object, code: str = CODE, **options: object) -> subprocess.Popen[str]:
     """Start a command in a process of its own, to be watched and stopped."""
     return subprocess.Popen(
-        [sys.executable, "-c", CODE, *map(str, arguments)],
+        [sys.executable, "-c", code, *map(str, arguments)],
         **{
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
