@@ -152,8 +152,8 @@ def test_ctrl_c_ends_promptly(photo_folder: Path, cache_folder: Path) -> None:
         time.sleep(0.1)
         sent = time.perf_counter()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-        assert time.perf_counter() - sent < 10
+        _, errors = process.communicate(timeout=60)
+        assert time.perf_counter() - sent < 30
     finally:
         process.kill()
     assert errors.strip().endswith("KeyboardInterrupt")
