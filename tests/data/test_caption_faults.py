@@ -218,6 +218,20 @@ def test_no_captions_at_all(tmp_path: Path) -> None:
         read_captions(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"images": 5, "images": [{"filename": 1, "sentences": []}]}',
+        '{"images": [{"filename": "a.jpg", "sentences": [], "filename": "b.jpg"}]}',
+    ],
+)
+def test_an_object_with_a_key_twice_is_no_choice_of_ours(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dataset_x.json").write_text(text)
+    with pytest.raises(CaptionFileError, match=r"the key '(images|filename)' twice") as raised:
+        read_captions(tmp_path / "dataset_x.json")
+    assert str(tmp_path / "dataset_x.json") in str(raised.value)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="named pipes as POSIX has them")
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "captions.json")
