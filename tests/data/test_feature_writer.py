@@ -293,6 +293,23 @@ def test_foreign_folders_and_places(tmp_path: Path) -> None:
         writer(tmp_path / "file" / "f")
 
 
+@pytest.mark.parametrize("place", [".", "", "..", "folder", "/"])
+def test_a_folder_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FeatureStoreError, match="a folder, where the store's file should be"):
+        writer(Path(place))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(FeatureStoreError, match="there is no folder .*mistyped; make it first"):
+        writer(tmp_path / "mistyped" / "f")
+    assert not list(tmp_path.iterdir())
+
+
 def test_wrong_arguments(tmp_path: Path) -> None:
     for names in ([], ["a", "a"]):
         with pytest.raises(InputError, match="names must be unique, and at least one"):
