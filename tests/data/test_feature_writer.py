@@ -305,12 +305,14 @@ def test_a_folder_is_refused_before_the_work(
 
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(FeatureStoreError, match="there is no folder .*mistyped; make it first"):
+    with pytest.raises(FeatureStoreError, match=r"there is no folder .*mistyped; make it first"):
         writer(tmp_path / "mistyped" / "f")
     assert not list(tmp_path.iterdir())
 
 
 def test_wrong_arguments(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no file can have the path"):
+        writer(tmp_path / "f\0")
     for names in ([], ["a", "a"]):
         with pytest.raises(InputError, match="names must be unique, and at least one"):
             writer(tmp_path / "f", names=names)

@@ -49,7 +49,7 @@ class FeatureWriter:
         When no file can be at ``path``; when ``FILE.partial`` was begun with another encoder,
         other names or other widths, is no writer's, or is in use by another process.
     InputError
-        For no names, names that are there twice, or sizes below 1.
+        For no names, names that are there twice, sizes below 1, or a path no file can have.
     """
 
     def __init__(
@@ -197,16 +197,17 @@ class FeatureWriter:
 
 def _checked(path: Path) -> Path:
     """Find out now, not after hours of encoding, whether a store can be put there."""
-    try:
-        if path.is_dir():
-            why = "a folder, where the store's file should be; add a name to it"
-        elif not path.parent.is_dir():
-            why = f"cannot be written, as there is no folder {path.parent}; make it first"
-        else:
-            return path
-    except ValueError as error:  # a null character in the name, before Python 3.14
-        why = f"no path that a file can have ({error})"
-    raise FeatureStoreError(f"{path}: {why}")
+    if "\0" in str(path):
+        raise InputError(f"FeatureWriter: no file can have the path {str(path)!r}")
+    if path.is_dir():
+        raise FeatureStoreError(
+            f"{path}: a folder, where the store's file should be; add a name to it"
+        )
+    if not path.parent.is_dir():
+        raise FeatureStoreError(
+            f"{path}: cannot be written, as there is no folder {path.parent}; make it first"
+        )
+    return path
 
 
 def _sync_folder(folder: Path) -> None:
