@@ -167,5 +167,17 @@ def test_lstm_gradients_travel_with_dc0(travel):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_lstm_gradients_replaced_keep_dc0():
+    x, h0, c0, *weights, dh, _ = arguments("lstm", [2, 2], seed=6)
+    _, cache = layers.lstm_forward(x, h0, *weights, c0=c0)
+    grads = layers.lstm_backward(dh, cache)
+    came = grads._replace(db=grads.db * 2)
+    assert type(came) is type(grads)
+    assert came.dc0 is grads.dc0
+    assert came.dx is grads.dx
+    np.testing.assert_array_equal(came.db, grads.db * 2)
+    assert grads._replace(dc0=dh).dc0 is dh
+
+
 def assert_close(ours, theirs):
     np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12, strict=True)
