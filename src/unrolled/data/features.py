@@ -169,20 +169,27 @@ class FeatureStore:
             )
 
     def verify(self) -> None:
-        """Read every byte and hold it against the checksums.
+        """Read every byte and hold it against the checksums; find numbers that are not finite.
 
         Raises
         ------
         FeatureStoreError
-            When an array's bytes are not what was written, or no checksum was.
+            When an array's bytes are not what was written, no checksum was, or numbers are not
+            finite, which `FeatureWriter` writes none of.
         """
         arrays = {POOLED: self.pooled} | ({GRID: self.grid} if self.grid is not None else {})
         for name, array in arrays.items():
             got = _sha256(array.data)
             if got != self._checksums[name]:
                 raise FeatureStoreError(
-                    f"{self.path}: {name} is damaged: SHA-256 expected "
-                    f"{self._checksums[name] or 'nothing'}, got {got}; compute the features again"
+                    f"{self.path}: the file is damaged: SHA-256 of {name}: expected "
+                    f"{self._checksums[name] or 'nothing'}, got {got}; copy it again from where "
+                    "it came, or compute the features again"
+                )
+            if not all(np.isfinite(row).all() for row in array):
+                raise FeatureStoreError(
+                    f"{self.path}: {name} has numbers that are not finite; "
+                    "compute the features again with `unrolled features`"
                 )
 
 
