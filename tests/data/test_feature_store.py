@@ -109,8 +109,8 @@ def test_another_encoder_is_told_key_by_key(tmp_path: Path) -> None:
         store.check_encoder(wanted)
     message = str(raised.value)
     assert "name: expected 'lite2', got 'lite0'" in message
-    assert "resize: expected 'squash', got 'nothing'" in message
-    assert "input: expected 'nothing', got '224'" in message
+    assert "resize: expected 'squash', got nothing" in message
+    assert "input: expected nothing, got '224'" in message
     assert "weights" not in message
     assert "Compute the features again" in message
 

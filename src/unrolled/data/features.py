@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from unrolled.data.identity import check_identity
 from unrolled.errors import FeatureStoreError, InputError
 
 FORMAT = "unrolled-features-1"
@@ -154,19 +155,14 @@ class FeatureStore:
         FeatureStoreError
             Naming every key that differs, what was expected, and what the store has.
         """
-        keys = [*expected, *(key for key in self.encoder if key not in expected)]
-        different = [
-            f"{key}: expected {expected.get(key, 'nothing')!r}, "
-            f"got {self.encoder.get(key, 'nothing')!r}"
-            for key in keys
-            if expected.get(key) != self.encoder.get(key)
-        ]
-        if different:
-            raise FeatureStoreError(
-                f"{self.path}: made by another encoder than is wanted ({'; '.join(different)}). "
-                "Compute the features again with the wanted encoder, or use the store with a "
-                "model that was trained on its encoder's features."
-            )
+        check_identity(
+            expected,
+            self.encoder,
+            where=str(self.path),
+            remedy="Compute the features again with the wanted encoder, or use the store with a "
+            "model that was trained on its encoder's features.",
+            error=FeatureStoreError,
+        )
 
     def verify(self) -> None:
         """Read every byte and hold it against the checksums; find numbers that are not finite.

@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.data.identity import check_identity
 from unrolled.errors import DTypeError, EncoderError, ImageError, InputError, ShapeError
 from unrolled.vision.ahead import map_ahead
 from unrolled.vision.cache import cached
 from unrolled.vision.graph import GRAPH_VERSION, NORMALISATION, build_graph, grid_side
-from unrolled.vision.identity import check_identity
 from unrolled.vision.photos import RESAMPLING, load_photo
 from unrolled.vision.runtime import available_cpus, start_session
 from unrolled.vision.weights import EncoderSpec, encoder_spec, read_weights
@@ -77,7 +77,8 @@ class Encoder:
         How many threads decode, and how many run the network.
     identity : dict of str to str
         All that the features depend on: network, weights, input size, how a photo is resized and
-        how its pixels are scaled. Feature stores and models carry it; see `check_identity`.
+        how its pixels are scaled. Feature stores and models carry it; see
+        `unrolled.data.identity`.
     """
 
     def __init__(
@@ -162,7 +163,13 @@ class Encoder:
         if not (size.isascii() and size.isdigit() and len(size) < 6):
             raise EncoderError(f"{where}: its encoder's size is {size!r}, expected a number")
         spec = encoder_spec(identity.get("name", ""))
-        check_identity(_identity(spec, int(size)), identity, where=where)
+        check_identity(
+            _identity(spec, int(size)),
+            identity,
+            where=where,
+            remedy="Use the version of Unrolled that it was made with, or train it again.",
+            error=EncoderError,
+        )
         try:
             return cls.load(spec.name, size=int(size), threads=threads)
         except InputError as error:
