@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from training_runs import KEPT, of_kind, run_until
 
-import unrolled.jobs.train as module
+import unrolled.jobs.scoring as module
 from commands import files
 from small_world import ENCODER, made_photos, read_events, write_flickr8k, write_folder
 from unrolled.captioner import Captioner, Decoding
 from unrolled.data import FeatureStore, tokenize
 from unrolled.jobs.config import RunConfig
 from unrolled.jobs.data import TrainingData, prepare
-from unrolled.jobs.train import Note, Started, saved_config, train_run, validation_loss
+from unrolled.jobs.events import Note
+from unrolled.jobs.run_folder import saved_config
+from unrolled.jobs.scoring import validation_loss
+from unrolled.jobs.train import Started, train_run
 from unrolled.metrics import score
 from unrolled.training import EpochDone, Finished, Saved, StepDone
 
@@ -86,7 +89,9 @@ def test_the_best_may_be_chosen_by_loss(config, tmp_path):
 def test_training_stops_when_the_score_no_longer_rises(config, tmp_path, monkeypatch):
     ciders = iter([0.1, 0.3, 0.2, 0.3, 0.9])
     monkeypatch.setattr(
-        module._Run, "score", lambda self: {"CIDEr": next(ciders), "val_loss": 1.0, "BLEU-4": 0.0}
+        module.ScoredRun,
+        "score",
+        lambda self: {"CIDEr": next(ciders), "val_loss": 1.0, "BLEU-4": 0.0},
     )
     events = list(train_run(config(epochs=9, patience=2), tmp_path / "run"))
     assert events[-1] == Finished("early_stop", 4, 16)

@@ -1,16 +1,18 @@
 """What a training run refuses, before it begins or in its midst, and what it leaves then."""
 
 import math
+import shutil
 import sys
 
 import pytest
 
-import unrolled.jobs.train as module
+import unrolled.jobs.scoring as module
 from commands import files
 from small_world import made_photos, write_flickr8k
 from unrolled.captioner import Captioner
 from unrolled.errors import CheckpointError, DataError, InputError, MissingExtraError
-from unrolled.jobs.train import saved_config, train_run
+from unrolled.jobs.run_folder import saved_config
+from unrolled.jobs.train import train_run
 
 
 def test_a_run_is_not_overwritten(config, tmp_path):
@@ -23,7 +25,9 @@ def test_a_run_is_not_overwritten(config, tmp_path):
 
 @pytest.mark.parametrize("left", [".last.saving", ".last.replaced", "best"])
 def test_nor_is_what_a_kill_left_of_one(config, tmp_path, left):
-    (tmp_path / "run" / left).mkdir(parents=True)
+    list(train_run(config(epochs=1), tmp_path / "run"))
+    shutil.rmtree(tmp_path / "run" / "best")
+    (tmp_path / "run" / "last").rename(tmp_path / "run" / left)
     with pytest.raises(InputError, match="holds a training run already"):
         list(train_run(config(epochs=1), tmp_path / "run"))
 

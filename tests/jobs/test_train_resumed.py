@@ -8,7 +8,8 @@ from small_world import ENCODER, write_flickr8k, write_store
 from unrolled.captioner import Captioner
 from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig
-from unrolled.jobs.train import saved_config, train_run
+from unrolled.jobs.run_folder import saved_config
+from unrolled.jobs.train import train_run
 from unrolled.training import Finished, StepDone
 
 

@@ -17,8 +17,10 @@ from unrolled.cli.console import Bar, say
 from unrolled.cli.options import Features, Format, Photos
 from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig, read_toml
+from unrolled.jobs.events import Note
 from unrolled.jobs.features import FeatureProgress
-from unrolled.jobs.train import Note, RunEvent, Started, holds_run, saved_config, train_run
+from unrolled.jobs.run_folder import holds_run, saved_config
+from unrolled.jobs.train import RunEvent, Started, train_run
 from unrolled.training import EpochDone, Finished, StepDone
 
 EXAMPLE = """Examples:

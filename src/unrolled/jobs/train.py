@@ -12,48 +12,27 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import unrolled
-from unrolled import checkpoint, plots
-from unrolled.captioner import Captioner, Decoding
-from unrolled.checkpoint.folder import places
+from unrolled import plots
+from unrolled.captioner import Captioner
 from unrolled.data import CaptionBatches
-from unrolled.errors import CheckpointError, InputError
+from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig
-from unrolled.jobs.data import Split, TrainingData, prepare
+from unrolled.jobs.data import TrainingData, prepare
+from unrolled.jobs.events import Note
 from unrolled.jobs.features import FeatureProgress
-from unrolled.metrics import ReferenceSet
+from unrolled.jobs.run_folder import holds_run, load_last, make_folder
+from unrolled.jobs.run_log import check_log, logged
+from unrolled.jobs.scoring import SCORES, ScoredRun
 from unrolled.model import CaptioningRNN
-from unrolled.training import (
-    EpochDone,
-    Event,
-    TrainingState,
-    event_record,
-    open_log,
-    read_log,
-    train,
-)
-
-GREEDY = Decoding(width=1)
-SCORES = ("val_loss", "CIDEr", "BLEU-4")
-"""What a model is scored by after each epoch."""
-
-SCORING_BATCH = 256
-"""Captions whose validation loss is taken together."""
-
-
-class Note(NamedTuple):
-    """Something worth telling the person, such as captions without a photo."""
-
-    text: str
+from unrolled.training import Event, TrainingState, train
 
 
 class Started(NamedTuple):
@@ -102,6 +81,8 @@ def train_run(
         If the folder holds a run already, or settings were changed in its midst.
     CheckpointError
         If there is nothing to go on from, or it is damaged.
+    DataError
+        If the run's log cannot be read or written.
     UnrolledError
         Whatever `prepare` and `unrolled.training.train` raise.
     """
@@ -110,12 +91,13 @@ def train_run(
         raise InputError(
             f"training: best_by must be one of {', '.join(SCORES)}, got {config.training.best_by!r}"
         )
-    out = _make_folder(Path(out))
-    saved = _load_last(out) if resume else None
+    out = make_folder(Path(out))
+    saved = load_last(out) if resume else None
     if saved is None and holds_run(out):
         raise InputError(
             f"{out} holds a training run already; go on with --resume, or name another folder"
         )
+    check_log(out)
     previous = Captioner.from_checkpoint(saved, out / "last") if saved else None
     data = None
     for event in prepare(config.data, out, previous.vocabulary if previous else None):
@@ -143,7 +125,7 @@ def train_run(
     state = None
     if saved:
         state = TrainingState.from_dict(saved.state or {}, saved.optimizer or {})
-    run = _Run(captioner, out, data.dev)
+    run = ScoredRun(captioner, out, data.dev)
     events = train(
         captioner.model,
         batches,
@@ -157,100 +139,7 @@ def train_run(
     step = state.step if state else 0
     size = sum(p.size for p in captioner.model.params.values())
     yield Started(config.training.epochs, len(batches), step, size, len(data.vocabulary))
-    yield from _logged(events, config, out)
-
-
-def holds_run(out: Path) -> bool:
-    """Tell whether a folder holds a training run, even if a kill left it between two renames."""
-    return any(places(out / kind) for kind in ("last", "best"))
-
-
-def saved_config(out: str | Path) -> dict[str, Any]:
-    """Read the settings of the run in a folder.
-
-    Parameters
-    ----------
-    out : path
-
-    Returns
-    -------
-    dict
-        Sections, as `RunConfig.from_sections` takes them.
-
-    Raises
-    ------
-    CheckpointError
-        If there is no run to go on with.
-    """
-    card = _load_last(Path(out)).config.get("card", {})
-    run: dict[str, Any] = card.get("run", {})
-    return run
-
-
-@dataclasses.dataclass
-class _Run:
-    """What scoring and saving share: the captioner, and its latest scores for the card."""
-
-    captioner: Captioner
-    out: Path
-    dev: Split
-
-    def __post_init__(self) -> None:
-        self.references = ReferenceSet(self.dev.references)
-        self.scores: dict[str, float] = {}
-        # A scorer that is missing must not come to light after the first epoch.
-        self._score({name: texts[0] for name, texts in self.dev.references.items()})
-
-    def score(self) -> dict[str, float]:
-        """Score the model on dev: loss in nats per token, and the greedy captions."""
-        features = np.asarray(self.dev.features[self.dev.photo_rows])
-        with np.errstate(over="ignore", invalid="ignore"):  # the loop says when training diverges
-            captions = self.captioner.caption_features(features, decoding=GREEDY)
-            val_loss = validation_loss(self.captioner.model, self.dev)
-        texts = {name: c.text for name, c in zip(self.dev.references, captions, strict=True)}
-        scores = {"val_loss": val_loss} | self._score(texts)
-        self.scores = {name: scores[name] for name in SCORES}
-        return self.scores
-
-    def _score(self, texts: dict[str, str]) -> dict[str, float]:
-        return self.references.score(texts, metrics=("BLEU", "CIDEr")).corpus
-
-    def save(self, kind: str, state: TrainingState) -> None:
-        """Write the captioner, with what going on needs unless it is the best."""
-        card = {**self.captioner.card, "epoch": state.epoch, "step": state.step}
-        card.pop("dev", None)
-        if self.scores and not state.batch:  # the scores are of these very weights
-            # JSON has no infinity; a run that diverges shall say so itself, a step later.
-            scores = {k: v if math.isfinite(v) else None for k, v in self.scores.items()}
-            card["dev"] = {"decoding": dataclasses.asdict(GREEDY), "scores": scores}
-        captioner = dataclasses.replace(self.captioner, card=card)
-        if kind == "best":
-            captioner.save(self.out / kind)
-        else:
-            captioner.save(self.out / kind, optimizer=state.optimizer, state=state.to_dict())
-
-
-def validation_loss(model: CaptioningRNN, split: Split) -> float:
-    """Take the loss over a split's captions, nothing dropped.
-
-    Parameters
-    ----------
-    model : CaptioningRNN
-    split : Split
-
-    Returns
-    -------
-    float
-        Nats per token.
-    """
-    nats = tokens = 0.0
-    for start in range(0, len(split.captions), SCORING_BATCH):
-        rows = slice(start, start + SCORING_BATCH)
-        captions = split.captions[rows]
-        features = np.ascontiguousarray(split.features[split.caption_rows[rows]])
-        nats += float(model.loss(features, captions).loss) * len(captions)
-        tokens += int(split.lengths[rows].sum()) - len(captions)
-    return nats / tokens
+    yield from logged(events, out, step=step, best_by=config.training.best_by)
 
 
 def _new_captioner(config: RunConfig, data: TrainingData, command: str) -> Captioner:
@@ -278,20 +167,6 @@ def _new_captioner(config: RunConfig, data: TrainingData, command: str) -> Capti
     return Captioner(model, data.vocabulary, data.encoder, config.decoding, card)
 
 
-def _make_folder(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: the run's folder cannot be made ({error.strerror})") from error
-    return out
-
-
-def _load_last(out: Path) -> checkpoint.Checkpoint:
-    if not holds_run(out):
-        raise CheckpointError(f"{out}: there is no run to go on with; start one without --resume")
-    return checkpoint.load(out / "last", resume=True)
-
-
 def _check_same_run(config: RunConfig, previous: Captioner, data: TrainingData) -> None:
     """Hold a run that goes on to what decided its weights so far."""
     before = RunConfig.from_sections(previous.card["run"], "the run")
@@ -309,15 +184,3 @@ def _check_same_run(config: RunConfig, previous: Captioner, data: TrainingData) 
             f"training cannot go on as if it had never stopped: {'; '.join(changes)}. "
             "Undo the change, or start a new run"
         )
-
-
-def _logged(events: Iterator[Event], config: RunConfig, out: Path) -> Iterator[Event]:
-    """Write events to the log as they pass, and draw the plot after each epoch."""
-    path = out / "log.jsonl"
-    with open_log(path) as log:
-        for event in events:
-            log.write(json.dumps(event_record(event)) + "\n")
-            if isinstance(event, EpochDone):
-                records = read_log(path)
-                plots.plot_run(records, out / "curves.png", best_by=config.training.best_by)
-            yield event
