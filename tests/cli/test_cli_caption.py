@@ -147,8 +147,9 @@ def test_a_table_shows_any_file_name_on_one_line(caption, odd_folder):
     assert len([line for line in said.out.splitlines() if line.strip()]) == len(ODD_NAMES) + 2
 
 
-def test_a_name_with_a_leading_dash_goes_after_two(captioner_folder, odd_folder):
-    said = call("caption", "--json", "--model", captioner_folder, "--", "-dash.jpg", cwd=odd_folder)
+def test_a_name_with_a_leading_dash_goes_after_two(caption, odd_folder, monkeypatch):
+    monkeypatch.chdir(odd_folder)
+    said = caption("--json", "--", "-dash.jpg")
     assert said.code == 0, said.err
     assert [record["path"] for record in json.loads(said.out)] == ["-dash.jpg"]
 

@@ -102,17 +102,18 @@ def test_a_kill_loses_nothing_but_time(flags, whole, tmp_path, step):
     assert_as_whole(out, whole)
 
 
-def test_ctrl_c_twice_stops_at_once_and_what_was_saved_is_gone_on_from(flags, whole, tmp_path):
+def test_told_twice_it_stops_at_once_and_what_was_saved_is_gone_on_from(flags, whole, tmp_path):
     """Both come while the second epoch is scored, which the first one waits for."""
     out = tmp_path / "run"
     code = (
-        f"{SLOWLY}import os, signal, unrolled.jobs.train as t\n"
-        "plain, epochs = t._Run.score, iter(range(9))\n"
-        "def score(self):\n"
-        "    if next(epochs) == 1:\n"
-        "        for _ in range(2): os.kill(os.getpid(), signal.SIGINT)\n"
-        "    return plain(self)\n"
-        f"t._Run.score = score\n{CODE}"
+        f"{SLOWLY}import os, signal\n"
+        "from unrolled.metrics import ReferenceSet\n"
+        "plain, calls = ReferenceSet.score, iter(range(9))\n"
+        "def score(self, *arguments, **options):\n"
+        "    if next(calls) == 2:  # the first is a trial, before the first step\n"
+        "        for s in (signal.SIGTERM, signal.SIGINT): os.kill(os.getpid(), s)\n"
+        "    return plain(self, *arguments, **options)\n"
+        f"ReferenceSet.score = score\n{CODE}"
     )
     said = call("train", "--out", out, *flags, code=code)
     assert said.code == 130

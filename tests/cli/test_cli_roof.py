@@ -89,7 +89,7 @@ def test_a_wrong_use_is_said_in_words(cli, arguments, named):
 @pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")
 @pytest.mark.parametrize(
     ("arguments", "unbuffered"),
-    [(["--version"], ""), (["info"], ""), (["info", "--json"], "1"), (["train", "--help"], "")],
+    [(["info"], ""), (["info", "--json"], "1"), (["train", "--help"], "")],
 )
 def test_a_reader_that_has_gone_is_no_error(run_folder, arguments, unbuffered):
     if "info" in arguments:
