@@ -136,6 +136,8 @@ def test_the_card_says_how_the_model_came_to_be(config, tmp_path):
     list(train_run(settings, tmp_path / "run", command="unrolled train --data 'my photos'"))
     card = Captioner.load(tmp_path / "run" / "last").card
     assert card["command"] == "unrolled train --data 'my photos'"
+    digests = card["data"].pop("sha256")
+    assert {name: len(digest) for name, digest in digests.items()} == {"train": 64, "dev": 64}
     assert card["data"] == {
         "path": "flickr8k",
         "photos": {"train": 8, "dev": 3},

@@ -14,6 +14,7 @@ from unrolled.cli.options import Beam, Features, Format, Photos, decoding
 from unrolled.errors import UnrolledError
 from unrolled.jobs.config import DataConfig
 from unrolled.jobs.evaluate import Evaluation, evaluate
+from unrolled.jobs.events import Note
 from unrolled.jobs.features import FeatureProgress
 from unrolled.metrics import to_coco_results
 
@@ -61,6 +62,10 @@ def evaluate_command(
         ):
             if isinstance(event, FeatureProgress):
                 bar.update(event.done, event.total)
+                if event.bad:
+                    say(f"skipped: {event.bad}")
+            elif isinstance(event, Note):
+                say(f"note: {event.text}")
             else:
                 result = event
     assert isinstance(result, Evaluation)  # noqa: S101 - its last event

@@ -165,6 +165,8 @@ def _show(events: Iterator[RunEvent], out: Path) -> None:
         for event in events:
             if isinstance(event, FeatureProgress):
                 bar.update(event.done, event.total, what="Encoding photos")
+                if event.bad:
+                    say(f"skipped: {event.bad}")
             elif isinstance(event, StepDone):
                 status = (
                     f"epoch {event.epoch}  {event.loss:.3f} nats/token  "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from unrolled.data import (
     CaptionSet,
@@ -17,9 +17,16 @@ from unrolled.data import (
     read_coco_captioning,
     tokenize,
 )
-from unrolled.errors import InputError
+from unrolled.errors import ImageError, InputError
 from unrolled.jobs.config import DataConfig
 from unrolled.jobs.features import FeatureProgress, write_features
+from unrolled.jobs.sources import (
+    BROUGHT,
+    BROUGHT_ENCODER,
+    brought_rows,
+    open_store,
+    with_features,
+)
 from unrolled.layers.arrays import Array
 from unrolled.vision import Encoder
 
@@ -66,6 +73,8 @@ def prepare(
 ) -> Iterator[FeatureProgress | TrainingData]:
     """Read captions, find or make features, and turn both into arrays.
 
+    Photos that cannot be read, or that a feature store lacks, are left out, and told of.
+
     Parameters
     ----------
     config : DataConfig
@@ -77,7 +86,7 @@ def prepare(
     Yields
     ------
     FeatureProgress
-        While features are made.
+        While features are made, and for each photo that cannot be read.
     TrainingData
         Once, at the end.
 
@@ -85,39 +94,59 @@ def prepare(
     ------
     CaptionFileError
         If the captions cannot be read.
-    ImageError, FeatureStoreError, EncoderError
-        If features are missing and cannot be made.
+    FeatureStoreError, EncoderError
+        If features are missing or damaged, and cannot be made.
     InputError
-        If there are no captions to train on, or none to be scored on.
+        If there are no captions to train on, or none to be scored on; if no photo can be read.
     """
     captions = read_captions(config.path, format=config.format, photos=config.photos)
-    for split in ("train", "dev"):
-        captions.split(split)
-    if captions.format == "coco_captioning":
-        yield _from_assignment(captions, config)
+    splits = {split: captions.split(split) for split in ("train", "dev")}
+    if captions.format == BROUGHT:
+        yield _brought(captions, config)
         return
     if config.features is None:
         path = out / "features.safetensors"
-        yield from _make_features(captions, path, config.encoder)
+        yield from _make_features(splits, path, config.encoder)
     else:
         path = Path(config.features)
-    store = FeatureStore.open(path)
+    store = open_store(path)
+    notes = list(captions.notes)
+    for split, photos in splits.items():
+        splits[split], missing = with_features(photos, store, split)
+        notes += missing
     words = vocabulary or Vocabulary.build(
-        (tokenize(c) for photo in captions.split("train") for c in photo.captions),
+        (tokenize(c) for photo in splits["train"] for c in photo.captions),
         min_count=config.min_count,
     )
-    yield TrainingData(
-        words,
-        store.encoder,
-        _split(captions, "train", store, words, config.max_words),
-        _split(captions, "dev", store, words, config.max_words),
-        captions.notes,
-    )
+    train, dev = (_split(splits[name], name, store, words, config.max_words) for name in splits)
+    yield TrainingData(words, store.encoder, train, dev, tuple(notes))
 
 
-def _make_features(captions: CaptionSet, path: Path, encoder: str) -> Iterator[FeatureProgress]:
-    """Encode the photos of train and dev, unless the run's folder has their features already."""
-    photos = [*captions.split("train"), *captions.split("dev")]
+def fingerprint(split: Split) -> str:
+    """Digest what a split trains on: its captions, and which photo each is about.
+
+    Parameters
+    ----------
+    split : Split
+
+    Returns
+    -------
+    str
+        SHA-256; the order of rows in a feature store does not enter.
+    """
+    name_of = dict(zip(split.photo_rows.tolist(), split.references, strict=True))
+    names = [name_of[row] for row in split.caption_rows.tolist()]
+    digest = hashlib.sha256(json.dumps([split.captions.shape, names]).encode())
+    for array in (split.captions, split.lengths):
+        digest.update(array.astype("<i4").tobytes())
+    return digest.hexdigest()
+
+
+def _make_features(
+    splits: Mapping[str, CaptionSet], path: Path, encoder: str
+) -> Iterator[FeatureProgress]:
+    """Encode the photos of all splits, unless the run's folder has their features already."""
+    photos = [photo for split in splits.values() for photo in split]
     lost = [photo.name for photo in photos if photo.path is None]
     if lost:
         raise InputError(
@@ -129,16 +158,19 @@ def _make_features(captions: CaptionSet, path: Path, encoder: str) -> Iterator[F
     if path.exists():
         store = FeatureStore.open(path)
         store.check_encoder(loaded.identity)
-        if set(named) <= set(store.names):
+        # A photo that could not be read when the store was made may have been mended since.
+        bad: list[ImageError] = []
+        missing = (path for name, path in named.items() if name not in store)
+        if not any(loaded.features(missing, on_error=lambda _, error: bad.append(error))):
+            yield from (FeatureProgress(len(named), len(named), error) for error in bad)
             return
     path.parent.mkdir(parents=True, exist_ok=True)
-    yield from write_features(named, path, loaded)
+    yield from write_features(named, path, loaded, skip_bad=True)
 
 
 def _split(
-    data: CaptionSet, name: str, store: FeatureStore, words: Vocabulary, longest: int
+    photos: CaptionSet, name: str, store: FeatureStore, words: Vocabulary, longest: int
 ) -> Split:
-    photos = data.split(name)
     captions, lengths, photo_index = encode_captions(photos, words, longest)
     if not len(captions):
         raise InputError(f"no caption of the {len(photos):,} photos in split {name!r} has a word")
@@ -147,15 +179,24 @@ def _split(
     return Split(captions, lengths, rows[photo_index], store.pooled, rows, references)
 
 
-def _from_assignment(captions: CaptionSet, config: DataConfig) -> TrainingData:
+def _brought(captions: CaptionSet, config: DataConfig) -> TrainingData:
     """Take the assignment's own data: captions are ids there, and features are made already."""
     data = read_coco_captioning(config.path)
     splits = {}
     for name in ("train", "dev"):
-        encoded, features, _ = data.splits[name]
         photos = captions.split(name)
-        rows = np.array([int(photo.name.rpartition("/")[2]) for photo in photos])  # its name is it
+        features, rows = brought_rows(data, photos)
         references = {photo.name: photo.captions for photo in photos}
-        splits[name] = Split(*encoded, features, rows, references)
-    encoder = {"name": "coco2014_vgg16_fc7_pca", "weights": "not known", "input": "not known"}
-    return TrainingData(data.vocabulary, encoder, splits["train"], splits["dev"], captions.notes)
+        splits[name] = Split(*data.splits[name].encoded, features, rows, references)
+    usual = DataConfig()
+    idle = [
+        name
+        for name in ("features", "encoder", "min_count", "max_words")
+        if getattr(config, name) != getattr(usual, name)
+    ]
+    notes = captions.notes
+    if idle:
+        notes += (
+            f"{', '.join(idle)} not used: this data set brings its features and its vocabulary",
+        )
+    return TrainingData(data.vocabulary, BROUGHT_ENCODER, splits["train"], splits["dev"], notes)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from unrolled.captioner import Caption, Captioner, Decoding
-from unrolled.data import CaptionSet, FeatureStore, read_captions
+from unrolled.data import CaptionSet, read_captions, read_coco_captioning
 from unrolled.errors import InputError
 from unrolled.jobs.config import DataConfig
+from unrolled.jobs.events import Note
 from unrolled.jobs.features import FeatureProgress
+from unrolled.jobs.sources import (
+    BROUGHT,
+    BROUGHT_ENCODER,
+    brought_rows,
+    encode_photos,
+    open_store,
+    with_features,
+)
 from unrolled.layers.arrays import Array
 from unrolled.metrics import Scores, score
 from unrolled.vision import Encoder
@@ -42,8 +51,10 @@ def evaluate(
     metrics: Sequence[str] = ("BLEU", "ROUGE", "CIDEr"),
     tokenizer: str = "unrolled",
     decoding: Decoding | None = None,
-) -> Iterator[FeatureProgress | Evaluation]:
+) -> Iterator[FeatureProgress | Note | Evaluation]:
     """Caption a split's photos and score the captions.
+
+    Photos that cannot be read, or that a feature store lacks, are left out, and told of.
 
     Parameters
     ----------
@@ -60,23 +71,33 @@ def evaluate(
     Yields
     ------
     FeatureProgress
-        While photos are encoded.
+        While photos are encoded, and for each that cannot be read.
+    Note
+        On photos that were left out.
     Evaluation
         Once, at the end.
 
     Raises
     ------
-    CaptionFileError, ImageError, FeatureStoreError, EncoderError
-        If captions, photos or features cannot be used.
+    CaptionFileError, FeatureStoreError, EncoderError
+        If captions or features cannot be used.
     InputError
-        If the split has no photos, or a metric is unknown.
+        If the split has no photos that can be read, or a metric or tokeniser is unknown.
+    MissingExtraError
+        If a metric or tokeniser needs what is not installed; before anything is encoded.
     """
+    _try_scorers(metrics, tokenizer)
     photos = read_captions(data.path, format=data.format, photos=data.photos).split(split)
-    if data.features is None:
-        features = yield from _encode(photos, captioner)
+    if photos.format == BROUGHT:
+        features = _brought(photos, data, captioner)
+    elif data.features is None:
+        encoder = Encoder.from_identity(captioner.encoder, where="the captioner's model")
+        photos, features = yield from encode_photos(photos, encoder)
     else:
-        store = FeatureStore.open(data.features)
+        store = open_store(data.features)
         store.check_encoder(captioner.encoder)
+        photos, notes = with_features(photos, store, split)
+        yield from map(Note, notes)
         features = np.asarray(store.pooled[store.rows(photo.name for photo in photos)])
     captions = captioner.caption_features(features, decoding=decoding)
     by_name = {photo.name: c for photo, c in zip(photos, captions, strict=True)}
@@ -86,17 +107,18 @@ def evaluate(
     yield Evaluation(by_name, references, scores)
 
 
-def _encode(photos: CaptionSet, captioner: Captioner) -> Generator[FeatureProgress, None, Array]:
-    """Encode the photos here and now; the generator's value is their features."""
-    paths = [photo.path for photo in photos if photo.path is not None]
-    if len(paths) < len(photos):
+def _try_scorers(metrics: Sequence[str], tokenizer: str) -> None:
+    """Score one caption, to know before the long work that what scoring needs is there."""
+    text = "a dog runs here"
+    score({"": text}, {"": [text]}, metrics=metrics, tokenizer=tokenizer)
+
+
+def _brought(photos: CaptionSet, data: DataConfig, captioner: Captioner) -> Array:
+    """Take the features that the data set brings."""
+    if dict(captioner.encoder) != BROUGHT_ENCODER:
         raise InputError(
-            f"{len(photos) - len(paths):,} of {len(photos):,} photos are not there; say where they "
-            "are with --photos, or give a feature store with --features"
+            f"{data.path}: its features were made by {BROUGHT_ENCODER['name']}, and the captioner "
+            f"was trained on those of {captioner.encoder.get('name')}; evaluate it on other data"
         )
-    encoder = Encoder.from_identity(captioner.encoder, where="the captioner's model")
-    rows: list[Array] = []
-    for photo in encoder.features(paths):
-        rows.append(photo.pooled)
-        yield FeatureProgress(len(rows), len(paths))
-    return np.stack(rows)
+    features, rows = brought_rows(read_coco_captioning(data.path), photos)
+    return np.asarray(features[rows])

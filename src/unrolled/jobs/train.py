@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from unrolled.captioner import Captioner
 from unrolled.data import CaptionBatches
 from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig
-from unrolled.jobs.data import TrainingData, prepare
+from unrolled.jobs.data import TrainingData, fingerprint, prepare
 from unrolled.jobs.events import Note
 from unrolled.jobs.features import FeatureProgress
 from unrolled.jobs.run_folder import holds_run, load_last, make_folder
@@ -156,6 +156,7 @@ def _new_captioner(config: RunConfig, data: TrainingData, command: str) -> Capti
             "photos": {"train": len(data.train.photo_rows), "dev": len(data.dev.photo_rows)},
             "captions": {"train": len(data.train.captions), "dev": len(data.dev.captions)},
             "words": len(data.vocabulary),
+            "sha256": {"train": fingerprint(data.train), "dev": fingerprint(data.dev)},
         },
         "run": config.to_sections(),
         "made with": {
@@ -165,6 +166,18 @@ def _new_captioner(config: RunConfig, data: TrainingData, command: str) -> Capti
         },
     }
     return Captioner(model, data.vocabulary, data.encoder, config.decoding, card)
+
+
+def _changed_data(before: object, data: TrainingData) -> list[str]:
+    """Say which splits are not those that a run's card tells of, if it tells of any."""
+    digests = before.get("sha256") if isinstance(before, Mapping) else None
+    if not isinstance(digests, Mapping):
+        return []
+    return [
+        f"the captions or photos of {name} have changed"
+        for name, split in (("train", data.train), ("dev", data.dev))
+        if digests.get(name) != fingerprint(split)
+    ]
 
 
 def _check_same_run(config: RunConfig, previous: Captioner, data: TrainingData) -> None:
@@ -177,6 +190,7 @@ def _check_same_run(config: RunConfig, previous: Captioner, data: TrainingData) 
         if getattr(old, field.name) != getattr(new, field.name)
         and field.name not in ("path", "photos", "features", "format")  # data may have moved
     ]
+    changes += _changed_data(previous.card.get("data"), data)
     if dict(previous.encoder) != dict(data.encoder):
         changes.append(f"the features were made by {previous.encoder}, are by {data.encoder}")
     if changes:
