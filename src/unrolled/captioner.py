@@ -23,6 +23,7 @@ from unrolled.decoding import beam_search
 from unrolled.errors import CheckpointError, DataError, ImageError, InputError
 from unrolled.layers.arrays import Array
 from unrolled.model import CaptioningRNN
+from unrolled.rebuilding import rebuild_model
 from unrolled.vision import Encoder
 
 BATCH = 256
@@ -134,21 +135,17 @@ class Captioner:
             encoder = dict(config["encoder"])
             if not all(isinstance(text, str) for text in encoder.values()):
                 raise TypeError("encoder must be an object of texts")
-            model = CaptioningRNN(vocabulary.word_to_idx, **config["model"], seed=0)
-            captioner = cls(
-                model,
-                vocabulary,
-                encoder,
-                Decoding(**config["decoding"]),
-                dict(config.get("card", {})),
-            )
+            card = config.get("card", {})
+            if not isinstance(card, Mapping):
+                raise TypeError(f"card must be an object, got {card!r:.40}")
+            decoding = Decoding(**config["decoding"])
+            model = rebuild_model(vocabulary, config["model"], saved.params, path)
         except (KeyError, TypeError, ValueError, DataError) as error:
             raise CheckpointError(
                 f"{path}: config.json and vocab.json do not describe a captioner ({error}); "
                 "make the folder anew with `unrolled train` or `unrolled export`"
             ) from error
-        _adopt(model.params, saved.params, path)
-        return captioner
+        return cls(model, vocabulary, encoder, decoding, dict(card))
 
     def save(
         self,
@@ -276,20 +273,3 @@ class Captioner:
                 np.stack([photo.pooled for photo in batch]), decoding=decoding
             )
             yield from zip((photo.path for photo in batch), captions, strict=True)
-
-
-def _adopt(params: dict[str, Array], saved: Mapping[str, Array], path: Path) -> None:
-    """Put saved weights in the place of a new model's, which has the right names and shapes."""
-    wanted = {name: value.shape for name, value in params.items()}
-    came = {name: value.shape for name, value in saved.items()}
-    if wanted != came:
-        different = sorted(
-            f"{name}: expected {wanted.get(name, 'nothing')}, got {came.get(name, 'nothing')}"
-            for name in wanted.keys() | came.keys()
-            if wanted.get(name) != came.get(name)
-        )
-        raise CheckpointError(
-            f"{path}: the weights do not fit config.json and vocab.json ({'; '.join(different)})"
-        )
-    for name, value in saved.items():
-        params[name] = value.astype(params[name].dtype, copy=False)

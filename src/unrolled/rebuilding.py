@@ -1,0 +1,83 @@
+"""A model rebuilt from what was saved of it, its configuration and its weights held together.
+
+A configuration that a stranger wrote can ask for any sizes, so nothing is allocated before the
+saved weights are known to have those sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unrolled.data import Vocabulary
+from unrolled.errors import CheckpointError
+from unrolled.layers.arrays import Array
+from unrolled.layers.cells import CELLS
+from unrolled.model import CaptioningRNN
+
+DTYPES = ("float32", "float64")
+"""What a model calculates in."""
+
+
+def rebuild_model(
+    vocabulary: Vocabulary, config: Mapping[str, Any], saved: Mapping[str, Array], path: Path
+) -> CaptioningRNN:
+    """Build a model from its configuration, with saved weights.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    config : mapping
+        `CaptioningRNN.config`, as it was saved.
+    saved : mapping of str to array
+    path : Path
+        Where they came from, for messages.
+
+    Returns
+    -------
+    CaptioningRNN
+
+    Raises
+    ------
+    CheckpointError
+        If the weights do not fit the configuration or the vocabulary.
+    KeyError, TypeError, ValueError
+        If the configuration is none.
+    """
+    if config["dtype"] not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {config['dtype']!r}")
+    _check_shapes(_wanted_shapes(config, len(vocabulary)), saved, path)
+    model = CaptioningRNN(vocabulary.word_to_idx, **config, seed=0)
+    for name, value in saved.items():
+        model.params[name] = value.astype(model.dtype, copy=False)
+    return model
+
+
+def _wanted_shapes(config: Mapping[str, Any], V: int) -> dict[str, tuple[int, ...]]:
+    """Work out what shapes the parameters of a model have that nobody has built yet."""
+    sizes = [config[name] for name in ("input_dim", "wordvec_dim", "hidden_dim")]
+    if not all(type(size) is int and size >= 1 for size in sizes):
+        raise ValueError(f"a model's widths must be whole numbers, 1 or more, got {sizes}")
+    if config["cell_type"] not in tuple(CELLS):
+        raise ValueError(f"cell_type must be one of {', '.join(CELLS)}, got {config['cell_type']}")
+    D, W, H = sizes
+    G = CELLS[config["cell_type"]].gates * H
+    shapes = {"W_proj": (D, H), "b_proj": (H,), "W_embed": (V, W)}
+    shapes |= {"Wx": (W, G), "Wh": (H, G), "b": (G,), "b_vocab": (V,)}
+    return shapes if config["tie_weights"] else shapes | {"W_vocab": (H, V)}
+
+
+def _check_shapes(
+    wanted: Mapping[str, tuple[int, ...]], saved: Mapping[str, Array], path: Path
+) -> None:
+    came = {name: value.shape for name, value in saved.items()}
+    different = sorted(
+        f"{name}: expected {wanted.get(name, 'nothing')}, got {came.get(name, 'nothing')}"
+        for name in wanted.keys() | came.keys()
+        if wanted.get(name) != came.get(name)
+    )
+    if different:
+        raise CheckpointError(
+            f"{path}: the weights do not fit config.json and vocab.json ({'; '.join(different)})"
+        )
