@@ -22,6 +22,22 @@ _DASHES = ("-", "--", "-.", ":")
 _EACH_STEP = "#BBBBBB"
 
 
+def check_installed() -> None:
+    """Make sure that plots can be drawn, before a long work that ends with one.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    try:
+        import matplotlib.backends.backend_agg  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(
+            'plots need matplotlib; install it with: pip install "unrolled[train]"'
+        ) from None
+
+
 def plot_run(
     records: Iterable[Mapping[str, Any]],
     path: str | os.PathLike[str],
@@ -84,13 +100,10 @@ def run_figure(records: Iterable[Mapping[str, Any]], *, best_by: str | None = No
     MissingExtraError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError(
-            'plots need matplotlib; install it with: pip install "unrolled[train]"'
-        ) from None
+    check_installed()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     records = list(records)
     steps = [record for record in records if record["event"] == "step"]
     epochs = [record for record in records if record["event"] == "epoch"]

@@ -58,7 +58,7 @@ def assert_refused(path, words, *, resume=True):
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data(), resume=st.booleans())
 def test_any_flipped_byte_is_found(sound, name, data, resume):
     original = (sound / name).read_bytes()
@@ -92,9 +92,9 @@ def test_any_flip_of_the_checksums_is_found(sound):
 @pytest.mark.parametrize("name", FILES)
 def test_any_truncation_or_addition_is_found(sound, name):
     original = (sound / name).read_bytes()
-    variants = [original[:n] for n in range(0, len(original), max(1, len(original) // 40))]
+    variants = [original[:n] for n in range(0, len(original), max(1, len(original) // 15))]
     try:
-        for variant in [*variants, original[:-1], original + b"\n", original + original]:
+        for variant in [*variants, original[:-1], original + b"\n", original + b"x", original * 2]:
             (sound / name).write_bytes(variant)
             assert_refused(sound, re.escape(str(sound)))
     finally:
@@ -225,7 +225,7 @@ def test_parameters_of_a_dtype_that_nothing_calculates_in(last):
     assert_refused(last, "model.safetensors: W must be float16, float32 or float64, got int64")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(content=st.binary(max_size=200))
 def test_random_bytes_with_fitting_checksums(sound, content):
     original = {name: (sound / name).read_bytes() for name in FILES}

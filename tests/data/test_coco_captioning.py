@@ -39,7 +39,7 @@ def write(folder: Path, **changes: Any) -> Path:
             with h5py.File(folder / f"{prefix}2014_vgg16_fc7{suffix}.h5", "w") as file:
                 file["features"] = FEATURES[:rows, :width]
         (folder / f"{prefix}2014_urls.txt").write_text(
-            "http://x/1.jpg\nhttp://x/2.jpg\n"[: 15 * rows]
+            "http://x/1.jpg\r\nhttp://x/2.jpg\r\n"[: 16 * rows]
         )
     (folder / "coco2014_vocab.json").write_text(json.dumps(Vocabulary(WORDS).to_json()))
     return folder

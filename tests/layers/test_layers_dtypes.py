@@ -36,7 +36,7 @@ def test_every_public_layer_has_a_call():
 
 
 @every_call
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(size=sizes, dtype=st.sampled_from(["float16", "float32", "float64", "longdouble"]))
 def test_dtype_and_shapes_are_kept_at_any_size(name, size, dtype):
     call = make_call(name, dtype, size)
@@ -156,7 +156,7 @@ def test_memory_layout_does_not_matter(name, dtype, layout):
 
 
 @every_call
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 @given(data=st.data(), size=sizes)
 def test_mixed_memory_layouts_do_not_matter(name, data, size):
     def layout(array):

@@ -74,17 +74,19 @@ def test_the_file_is_a_png_and_the_same_each_time(tmp_path):
     "records",
     [
         make_records()[:1],
-        make_records()[:4],
         make_records(epochs=1, per_epoch=1),
         make_records(epochs=1, scores=()),
         [record for record in make_records() if record["event"] == "epoch"],
         make_records(scores=[f"score {i}" for i in range(20)]),
     ],
-    ids=["one step", "no epoch", "one of each", "no scores", "no steps", "many scores"],
+    ids=["one step", "one of each", "no scores", "no steps", "many scores"],
 )
-def test_runs_of_any_length(tmp_path, records):
-    plot_run(records, tmp_path / "run.png")
-    assert (tmp_path / "run.png").stat().st_size > 5000
+def test_runs_of_any_length(records):
+    figure = run_figure(records)
+    figure.set_dpi(40)
+    figure.canvas.draw()
+    picture = np.asarray(figure.canvas.buffer_rgba())
+    assert len(np.unique(picture.reshape(-1, 4), axis=0)) > 10
 
 
 def test_a_missing_number_is_a_gap():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import tiny_run
-from tiny_run import SETTINGS, go_on, start
+from tiny_run import SETTINGS, all_bytes, go_on, start
 
 from unrolled.errors import DataError
 from unrolled.training import TrainingConfig, event_record, open_log, read_log
@@ -22,7 +22,7 @@ def told(records):
     return [{k: v for k, v in record.items() if k != "tokens_per_second"} for record in kept]
 
 
-@pytest.mark.parametrize("events_before_kill", range(1, 14))
+@pytest.mark.parametrize("events_before_kill", range(1, 16))
 def test_a_log_with_a_kill_in_it_reads_like_one_without(tmp_path, monkeypatch, events_before_kill):
     monkeypatch.setattr("os.fsync", lambda _descriptor: None)
     config = TrainingConfig(**SETTINGS, save_every_steps=3)
@@ -37,6 +37,7 @@ def test_a_log_with_a_kill_in_it_reads_like_one_without(tmp_path, monkeypatch, e
     write(log, begin(folder, config))
     assert told(read_log(log)) == told(read_log(tmp_path / "whole.jsonl"))
     assert len(told(read_log(log))) == tiny_run.STEPS + 2
+    assert all_bytes(folder) == all_bytes(tmp_path / "whole")
 
 
 def test_lines_are_written_at_once(tmp_path):

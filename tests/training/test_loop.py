@@ -1,5 +1,6 @@
 """What the loop tells, saves and decides, on models whose every number is known."""
 
+import dataclasses
 import json
 import math
 from types import SimpleNamespace
@@ -7,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tiny_run
-from tiny_run import SETTINGS, all_bytes, make_batches, make_model, make_save, make_score
+from tiny_run import SETTINGS, all_bytes, make_batches, make_model, make_score
 
-from unrolled import optim
+from unrolled import checkpoint, optim
 from unrolled.errors import InputError
 from unrolled.training import (
     EpochDone,
@@ -89,8 +90,21 @@ def test_the_order_of_events():
     saves = []
     names = [event_record(event)["event"] for event in run(saves=saves, scores=[{"CIDEr": 1.0}])]
     one_epoch = ["step", "step", "epoch"]
-    assert names == [*one_epoch, "saved", "saved", *one_epoch, "saved", "finished"]
-    assert saves == [("best", 2), ("last", 2), ("last", 4)]
+    second = [*one_epoch, "saved", "finished"]
+    assert names == ["saved", *one_epoch, "saved", "saved", *second]
+    assert saves == [("last", 0), ("best", 2), ("last", 2), ("last", 4)]
+
+
+def test_every_epoch_has_batches_of_its_own():
+    asked = []
+
+    class Noted(FlatBatches):
+        def epoch(self, number, start=0):
+            asked.append((number, start))
+            return super().epoch(number, start)
+
+    list(run(batches=Noted(), epochs=3))
+    assert asked == [(0, 0), (1, 0), (2, 0)]
 
 
 def test_losses_are_nats_per_token():
@@ -122,7 +136,7 @@ def test_the_loss_per_token_is_the_models_own():
         score=dict,
         save=lambda *_: None,
     )
-    first = next(events)
+    first = next(event for event in events if isinstance(event, StepDone))
     assert first.tokens == len(words)
     assert first.loss == pytest.approx(np.mean(words), rel=1e-5)
 
@@ -137,10 +151,11 @@ def test_rates_norms_and_speeds():
     assert [step.tokens_per_second for step in steps] == [3.0, 4.0, 3.0, 4.0]
 
 
-def test_the_weights_move_as_the_update_rule_says():
+@pytest.mark.parametrize("clip_norm", [0, 2.0])
+def test_the_weights_move_as_the_update_rule_says(clip_norm):
     model = FlatModel(gradient=-3.0)
     expected = {"W": np.zeros((1, 1))}
-    rule = optim.AdamW(beta2=0.9)
+    rule = optim.RMSProp(alpha=0.9)
     state = optim.init_state(expected, rule)
     for step in range(4):
         optim.update(
@@ -150,12 +165,10 @@ def test_the_weights_move_as_the_update_rule_says():
             rule,
             learning_rate=0.1 * min(1, (step + 1) / 3),
             weight_decay=0.5,
+            clip_norm=clip_norm or None,
         )
-    events = run(
-        model, rule="adamw", beta2=0.9, learning_rate=0.1, warmup_steps=3, weight_decay=0.5,
-        clip_norm=0,
-    )  # fmt: skip
-    list(events)
+    settings = {"rule": "rmsprop", "alpha": 0.9, "learning_rate": 0.1, "warmup_steps": 3}
+    list(run(model, weight_decay=0.5, clip_norm=clip_norm, **settings))
     assert model.params["W"].tobytes() == expected["W"].tobytes()
 
 
@@ -199,17 +212,17 @@ def test_scores_must_hold_the_one_that_chooses():
 def test_saving_every_so_many_steps():
     saves = []
     list(run(batches=FlatBatches(5), epochs=1, save_every_steps=2, saves=saves))
-    assert saves == [("last", 2), ("last", 4), ("best", 5), ("last", 5)]
+    assert saves == [("last", 0), ("last", 2), ("last", 4), ("best", 5), ("last", 5)]
 
 
 def test_saving_every_so_many_seconds():
     saves = []
     # Three readings of the clock a step, and one when saving: due after 3, 3, ... steps.
     list(run(batches=FlatBatches(7), epochs=1, save_every_seconds=5, saves=saves))
-    assert [step for kind, step in saves if kind == "last"] == [3, 6, 7]
+    assert [step for kind, step in saves if kind == "last"] == [0, 3, 6, 7]
     never = []
     list(run(batches=FlatBatches(7), epochs=1, save_every_seconds=0, saves=never))
-    assert never == [("best", 7), ("last", 7)]
+    assert never == [("last", 0), ("best", 7), ("last", 7)]
 
 
 def test_stop_saves_and_says_so():
@@ -220,9 +233,9 @@ def test_stop_saves_and_says_so():
         return len(asked) > 1
 
     events = list(run(saves=saves, stop=stop))
-    assert [type(event) for event in events] == [StepDone, Saved, Finished]
+    assert [type(event) for event in events] == [Saved, StepDone, Saved, Finished]
     assert events[-1] == Finished("interrupted", 0, 1)
-    assert saves == [("last", 1)]
+    assert saves == [("last", 0), ("last", 1)]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, np.float32("nan")])
@@ -233,7 +246,7 @@ def test_a_loss_that_is_not_finite(bad):
     words = rf"epoch 2, step 3: the loss is {float(bad)}. .*learning_rate \(now 0.5\).*'?off'?"
     with pytest.raises(InputError, match=words):
         told.extend(events)
-    assert saves == [("best", 2), ("last", 2)]
+    assert saves == [("last", 0), ("best", 2), ("last", 2)]
 
 
 def test_a_gradient_that_is_not_finite():
@@ -243,17 +256,27 @@ def test_a_gradient_that_is_not_finite():
     assert model.params["W"] == 0
 
 
-def test_divergence_leaves_the_files_as_they_were(tmp_path):
-    """With the real model: a rate so high that the weights overflow."""
-    model = make_model()
-    config = TrainingConfig(**SETTINGS)
-    save, score = make_save(model, tmp_path), make_score(model)
-    list(train(model, make_batches(), config, score=score, save=save))
+def test_divergence_leaves_the_files_as_they_were(tmp_path, monkeypatch):
+    config = TrainingConfig(**SETTINGS, schedule="constant")
+    list(tiny_run.start(tmp_path, config))
     before = all_bytes(tmp_path)
-    wild = TrainingConfig(epochs=9, rule="sgd", learning_rate=1e30, clip_norm=0, patience=0)
-    with pytest.raises(InputError, match=r"epoch 1, step \d: .*diverged"):
-        list(train(model, make_batches(), wild, score=score, save=save))
+    batches = make_batches()
+    batches.features[:] = np.nan
+    monkeypatch.setattr(tiny_run, "make_batches", lambda: batches)
+    with pytest.raises(InputError, match="epoch 3, step 9: the loss is nan"):
+        list(tiny_run.go_on(tmp_path, dataclasses.replace(config, epochs=3)))
     assert all_bytes(tmp_path) == before
+
+
+def test_a_rate_so_high_that_the_weights_overflow(tmp_path):
+    """What was saved before is sound: weights that are not finite are never written."""
+    config = TrainingConfig(
+        epochs=9, rule="sgd", learning_rate=1e30, clip_norm=0, patience=0, save_every_steps=1
+    )
+    with pytest.raises(InputError, match=r"learning_rate|not finite"):
+        list(tiny_run.start(tmp_path, config))
+    params = checkpoint.load(tmp_path / "last", resume=True).params
+    assert all(np.isfinite(param).all() for param in params.values())
 
 
 def test_batches_that_do_not_keep_their_word():

@@ -98,11 +98,29 @@ class FeatureStore:
         return int(self.pooled.shape[1])
 
     def index(self, name: str) -> int:
-        """Row of a photo; raises `FeatureStoreError` when the store lacks it."""
+        """Row of a photo by its name.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        FeatureStoreError
+            When the store lacks it.
+        """
         return int(self.rows([name])[0])
 
     def rows(self, names: Iterable[str]) -> np.ndarray:
         """Rows of photos by their names.
+
+        Parameters
+        ----------
+        names : iterable of str
 
         Returns
         -------
@@ -125,6 +143,11 @@ class FeatureStore:
 
     def check_encoder(self, expected: Mapping[str, str]) -> None:
         """Hold the store's encoder against the one that a model was trained with.
+
+        Parameters
+        ----------
+        expected : mapping of str to str
+            That encoder's identity.
 
         Raises
         ------

@@ -50,7 +50,7 @@ class Gatherer:
         CaptionFileError
             For a name that leads out of the photo folder.
         """
-        if name in self.captions and not folder:
+        if name in self.captions:
             return name  # checked before, and in plain form, as all keys are
         plain = check_photo_name(name, fail)
         self.captions.setdefault(plain, [])

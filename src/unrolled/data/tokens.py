@@ -79,7 +79,8 @@ _LOOKS = {name: bracket for bracket, name in _BRACKETS.items()}
 
 # What closes up when people read it.
 _OPENING = frozenset(["-lrb-", "-lcb-", "-lsb-"])
-_ENDINGS = frozenset(["n't", "'s", "'m", "'d", "'ll", "'ve", "'re", "%", "-rrb-", "-rcb-", "-rsb-"])
+_CLOSING = frozenset(["%", "-rrb-", "-rcb-", "-rsb-"])
+_CLITICS = frozenset(["'s", "'m", "'d", "'ll", "'ve", "'re"])
 _REJOINED = frozenset([*_HALVES.values(), ("'t", "is"), ("'t", "was"), ("y'", "all")])
 
 
@@ -166,7 +167,7 @@ _RULES = tuple(
     )
 )
 _BRACKET_NAMES = str.maketrans(_BRACKETS)
-_CLITIC = re.compile(_CLITIC_PATTERN)
+_CLITIC = re.compile(rf"{_CLITIC_PATTERN}|[nN]{_AA}[tT]")
 _RUN = re.compile(r"-{2,4}|\.{3,}")
 _PLAIN = re.compile(r"\s*([A-Za-z]+)(?=[\s,]|$)")  # most words: no rule need be asked
 _SPACE = re.compile(r"\s*")
@@ -218,7 +219,9 @@ def tokenize(caption: str) -> list[str]:
             return words
         token = _longest_match(caption, place)
         place += len(token)
-        words.extend(word for word in _spell(token).split() if word not in _DROPPED)
+        for word in _spell(token).split():
+            if word not in _DROPPED:
+                words.extend(_HALVES.get(word, (word,)))
 
 
 def _skip_space(text: str, place: int) -> int:
@@ -240,7 +243,7 @@ def _spell(found: str) -> str:
     if len(found) == 1 and (found > "\uffff" or not found.isprintable()):
         return ""  # emoji and control characters, which the Java program drops too
     if _CLITIC.fullmatch(found):
-        found = found.replace("’", "'")
+        found = found.replace("’", "'").replace("‘", "`")
     if _RUN.fullmatch(found):
         return "--" if found[0] == "-" else "..."
     return _SPELLINGS.get(found, found).translate(_BRACKET_NAMES).lower()
@@ -278,8 +281,12 @@ def detokenize(words: Sequence[str]) -> str:
 
 
 def _closes_up(before: str, word: str) -> bool:
+    """Tell whether a word stands close to the one before it, and can be parted from it again."""
+    if word == "n't":
+        return before.isalpha() and not before.endswith("n")  # "mann't" would not be "man n't"
     return (
-        word in _ENDINGS
+        word in _CLITICS
+        or (word in _CLOSING and before[-1:].isalnum())  # not a smiley
         or before in _OPENING
         or (before == "$" and word[:1].isdigit())
         or (before, word) in _REJOINED

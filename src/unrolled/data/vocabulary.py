@@ -128,6 +128,14 @@ class Vocabulary:
         """Ids of START, the words, and END; an unknown word is UNK.
 
         A special word among `words` is unknown too: nobody's caption can end a sentence early.
+
+        Parameters
+        ----------
+        words : sequence of str
+
+        Returns
+        -------
+        list of int
         """
         ids = self._plain_ids
         unk = self.unk
@@ -135,6 +143,14 @@ class Vocabulary:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of the words up to END, special ones left out.
+
+        Parameters
+        ----------
+        ids : iterable of int
+
+        Returns
+        -------
+        str
 
         Raises
         ------

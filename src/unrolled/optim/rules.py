@@ -48,10 +48,11 @@ class Rule:
 
         Parameters
         ----------
-        param, grad, spare : (B,) arrays of one dtype
-            A stretch of weights, its gradient, and room to calculate in. ``grad`` and ``spare``
-            are overwritten.
+        param, grad : (B,) arrays of one dtype
+            A stretch of weights and its gradient, which is overwritten.
         slots : one (B,) array per name in ``slots``
+        spare : (B,) array
+            Room to calculate in.
         step : int
             Number of this step, counted from 1.
         learning_rate : float

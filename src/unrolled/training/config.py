@@ -119,7 +119,18 @@ class TrainingConfig:
         return make_rule(self.rule, **{k: v for k, v in given.items() if v is not None})
 
     def is_better(self, score: float, than: float | None) -> bool:
-        """Whether a score beats the best so far; one that is not finite never does."""
+        """Whether a score beats the best so far; one that is not finite never does.
+
+        Parameters
+        ----------
+        score : float
+        than : float or None
+            The best so far, if there is one.
+
+        Returns
+        -------
+        bool
+        """
         if not math.isfinite(score):
             return False
         if than is None:

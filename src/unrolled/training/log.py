@@ -86,12 +86,13 @@ def _parse_record(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def _cut_repeated(records: list[dict[str, Any]], record: dict[str, Any]) -> None:
-    """Drop the earlier telling of a step or an epoch that is told again, and all that followed."""
+    """Drop the earlier telling of what is told again, and all that followed it."""
+    while records and records[-1]["step"] > record["step"]:  # the run went back to this step
+        records.pop()
     if record["event"] not in ("step", "epoch"):
         return
-    cut = at = len(records)
-    while at and records[at - 1]["step"] >= record["step"]:
+    at = len(records)
+    while at and records[at - 1]["step"] == record["step"]:
         at -= 1
         if records[at]["event"] == record["event"]:
-            cut = at
-    del records[cut:]
+            del records[at:]

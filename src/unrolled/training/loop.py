@@ -2,6 +2,7 @@
 
 ::
 
+    save "last"
     for each epoch:   for each batch:  loss and gradients ► update ► StepDone  (► save "last")
                       score ► EpochDone ► better than ever? save "best" ► save "last"
 """
@@ -93,8 +94,8 @@ def train(
     score : callable
         Scores the model after each epoch: names to numbers, ``config.best_by`` among them.
     save : callable
-        Writes a checkpoint of the model with a `TrainingState`, as ``"last"`` (to go on from) or
-        ``"best"``, before it returns.
+        Writes a checkpoint of the model with a `TrainingState`, as ``"last"`` (to go on from; the
+        first one before the first step) or ``"best"``, before it returns.
     state : TrainingState, optional
         Where to go on; ``model`` must have the weights saved with it. From the start unless given.
     stop : callable
@@ -141,6 +142,8 @@ class _Run:
 
     def events(self, state: TrainingState) -> Iterator[Event]:
         """Run to the end, whichever end that is."""
+        if state.step == 0:  # so that a kill at any instant leaves something to go on from
+            yield self._saved("last", state)
         reason = self._why_over(state)
         while reason is None:
             state, stopped = yield from self._steps(state)

@@ -71,7 +71,7 @@ def _read(path: Path) -> bytes:
         if status.st_size > MAX_BYTES:
             raise ImageError(
                 f"{path}: a file of {status.st_size:,} bytes; photos of up to {MAX_BYTES:,} "
-                "are read."
+                "bytes are read."
             )
         return path.read_bytes()
     except FileNotFoundError:

@@ -1,0 +1,110 @@
+"""What commands share in speaking to a person: progress on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+
+from unrolled.jobs.features import FeatureProgress
+
+SECONDS_BETWEEN_LINES = 10.0
+"""Where there is no terminal to draw a bar on."""
+
+
+def say(text: str) -> None:
+    """Tell the person something that is no result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Bar:
+    """Progress on stderr: a bar on a terminal, elsewhere a line now and then.
+
+    Parameters
+    ----------
+    what : str
+        What is being done, for its name.
+    """
+
+    def __init__(self, what: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as TimeLeft
+
+        console = Console(stderr=True)
+        self._terminal = console.is_terminal
+        self._said_at = time.monotonic()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeLeft(),
+            TextColumn("{task.fields[status]}"),
+            console=console,
+            transient=True,
+            disable=not self._terminal,
+        )
+        self._task = self._progress.add_task(what, total=None, status="")
+
+    def __enter__(self) -> Bar:
+        """Begin to show it."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take it off the screen."""
+        self._progress.stop()
+
+    def update(self, done: int, total: int, status: str = "", what: str | None = None) -> None:
+        """Say how far it is.
+
+        Parameters
+        ----------
+        done, total : int
+        status : str
+            What else there is to say.
+        what : str, optional
+            What is being done now.
+        """
+        self._progress.update(
+            self._task, completed=done, total=total, status=status, description=what
+        )
+        if not self._terminal and time.monotonic() - self._said_at > SECONDS_BETWEEN_LINES:
+            description = self._progress.tasks[self._task].description
+            say(f"{description}: {done:,} of {total:,}  {status}".rstrip())
+            self._said_at = time.monotonic()
+
+
+def show_features(events: Iterable[FeatureProgress]) -> None:
+    """Show photos being encoded, and which could not be read.
+
+    Parameters
+    ----------
+    events : iterable of FeatureProgress
+    """
+    with Bar("Encoding photos") as bar:
+        for event in events:
+            bar.update(event.done, event.total)
+            if event.bad:
+                say(f"skipped: {event.bad}")
+
+
+def print_table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    """Print a table for people; it wraps on a terminal and stays on one line elsewhere.
+
+    Parameters
+    ----------
+    headings : tuple of str
+    rows : iterable of tuple of str
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1000
+    Console(width=width, highlight=False).print(table)

@@ -1,0 +1,89 @@
+"""``unrolled info`` and ``unrolled export``: what a model folder holds, and making one to ship."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unrolled.captioner import Captioner
+from unrolled.cli.console import say
+from unrolled.cli.options import Beam, decoding
+from unrolled.errors import InputError
+
+DTYPES = ("float16", "float32")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the app these commands."""
+    app.command(epilog="Example: unrolled info run/best")(info)
+    app.command(epilog="Example: unrolled export run/best --out captioner --beam 3")(export)
+
+
+def info(
+    model: Annotated[
+        Path | None, typer.Argument(help="A model folder; the captioner that ships if none.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+) -> None:
+    """Print a model's card: what it is, what it learnt from, how it scores, where it fails."""
+    captioner = Captioner.load(model)
+    card = {
+        "model": captioner.model.config
+        | {
+            "parameters": sum(p.size for p in captioner.model.params.values()),
+            "words": len(captioner.vocabulary),
+        },
+        "encoder": dict(captioner.encoder),
+        "decoding": dataclasses.asdict(captioner.decoding),
+        **captioner.card,
+    }
+    if as_json:
+        print(json.dumps(card, indent=2, ensure_ascii=False))
+    else:
+        _print_section(card)
+
+
+def _print_section(section: Mapping[str, Any], indent: str = "") -> None:
+    width = max((len(str(key)) for key in section), default=0)
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            print(f"{indent}{key}")
+            _print_section(value, indent + "  ")
+        else:
+            shown = f"{value:.4f}" if isinstance(value, float) and value >= 0.01 else value
+            print(f"{indent}{key:<{width}}  {shown}")
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="A model folder, such as RUN/best.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    dtype: Annotated[str, typer.Option(help="float16 halves the weights.")] = "float16",
+    beam: Beam = None,
+    card: Annotated[
+        Path | None, typer.Option(help="A JSON file whose entries are added to the card.")
+    ] = None,
+) -> None:
+    """Make a model folder to ship: the captioner alone, its weights in half the bytes."""
+    if dtype not in DTYPES:
+        raise InputError(f"export: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    captioner = Captioner.load(model)
+    added = {}
+    if card is not None:
+        try:
+            added = json.loads(card.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{card}: not a JSON file that can be read ({error})") from error
+        if not isinstance(added, dict):
+            raise InputError(f"{card}: expected a JSON object of entries for the card")
+    dataclasses.replace(
+        captioner,
+        decoding=decoding(captioner, beam),
+        card={**captioner.card, **added},
+    ).save(out, dtype=dtype)
+    size = sum(file.stat().st_size for file in out.iterdir())
+    say(f"wrote {out}: {size / 1e6:.1f} MB.")

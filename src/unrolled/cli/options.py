@@ -1,0 +1,47 @@
+"""Options that several commands have, said once."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unrolled.captioner import Captioner, Decoding
+
+Beam = Annotated[
+    int | None,
+    typer.Option(help="Width of the beam search, 1 for greedy; the model's own unless given."),
+]
+Features = Annotated[
+    Path | None, typer.Option(help="A feature store, instead of encoding the photos.")
+]
+Format = Annotated[str | None, typer.Option(help="Layout of the captions, if not recognised.")]
+Model = Annotated[
+    Path | None, typer.Option(help="A model folder; the captioner that ships unless given.")
+]
+Photos = Annotated[
+    Path | None, typer.Option(help="Where the photos are, if not where the layout has them.")
+]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Also folders in folders.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Go on without photos that cannot be read.")
+]
+
+
+def decoding(captioner: Captioner, beam: int | None) -> Decoding:
+    """Search as the captioner does, but for what the person asked for.
+
+    Parameters
+    ----------
+    captioner : Captioner
+    beam : int or None
+
+    Returns
+    -------
+    Decoding
+    """
+    if beam is None:
+        return captioner.decoding
+    return dataclasses.replace(captioner.decoding, width=beam)

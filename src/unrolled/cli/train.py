@@ -1,0 +1,189 @@
+"""``unrolled train``: captions and photos to a captioner."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from unrolled.cli.console import Bar, say
+from unrolled.cli.options import Features, Format, Photos
+from unrolled.errors import InputError
+from unrolled.jobs.config import RunConfig, read_toml
+from unrolled.jobs.features import FeatureProgress
+from unrolled.jobs.train import Note, RunEvent, Started, saved_config, train_run
+from unrolled.training import EpochDone, Finished, StepDone
+
+EXAMPLE = """Examples:
+
+unrolled train --data flickr8k --out run
+
+unrolled train --config recipe.toml --out run --epochs 30
+
+unrolled train --out run --resume
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the app this command."""
+    app.command(epilog=EXAMPLE)(train)
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    data: Annotated[Path | None, typer.Option(help="Where the captions are.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file; flags go before it.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    format: Format = None,  # noqa: A002 - the option's name
+    photos: Photos = None,
+    features: Features = None,
+    encoder: Annotated[str | None, typer.Option(help="lite0, lite1 or lite2.")] = None,
+    min_count: Annotated[int | None, typer.Option(help="Rarer words are unknown words.")] = None,
+    cell: Annotated[str | None, typer.Option(help="rnn or lstm.")] = None,
+    wordvec_dim: Annotated[int | None, typer.Option(help="Width of the word vectors.")] = None,
+    hidden_dim: Annotated[int | None, typer.Option(help="Width of the recurrence.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Probability to drop a number.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data, at most.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Captions a step.")] = None,
+    rule: Annotated[str | None, typer.Option(help="adam, adamw, sgd or rmsprop.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Its highest value.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="constant, cosine, linear, step or exponential.")
+    ] = None,
+    warmup_steps: Annotated[int | None, typer.Option(help="Steps of a rising rate.")] = None,
+    clip_norm: Annotated[float | None, typer.Option(help="Longest gradient; 0 for any.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="On matrices only.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs without a better score; 0 never stops early.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+) -> None:
+    """Train a captioner. Ctrl-C saves it; --resume goes on as if it had never stopped."""
+    flags: dict[str, dict[str, Any]] = {
+        "data": {
+            "path": str(data) if data else None,
+            "format": format,
+            "photos": str(photos) if photos else None,
+            "features": str(features) if features else None,
+            "encoder": encoder,
+            "min_count": min_count,
+        },
+        "model": {
+            "cell_type": cell,
+            "wordvec_dim": wordvec_dim,
+            "hidden_dim": hidden_dim,
+            "dropout": dropout,
+        },
+        "training": {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "rule": rule,
+            "learning_rate": learning_rate,
+            "schedule": schedule,
+            "warmup_steps": warmup_steps,
+            "clip_norm": clip_norm,
+            "weight_decay": weight_decay,
+            "patience": patience,
+            "seed": seed,
+        },
+    }
+    settings = _settings(out, config, flags, resume=resume)
+    if not settings.data.path:
+        raise InputError("train: say where the captions are, with --data or in the TOML file")
+    with _stopping() as stop:
+        command = " ".join(["unrolled", *sys.argv[1:]])
+        _show(train_run(settings, out, resume=resume, command=command, stop=stop), out)
+
+
+def _settings(
+    out: Path, config: Path | None, flags: dict[str, dict[str, Any]], *, resume: bool
+) -> RunConfig:
+    """Lay flags over the TOML file over the saved run over the defaults."""
+    where = "flags"
+    sections: dict[str, dict[str, Any]] = saved_config(out) if resume else {}
+    if config is not None:
+        where = f"{config} and flags"
+        for name, section in read_toml(config).items():
+            if isinstance(section, dict):
+                sections[name] = sections.get(name, {}) | section
+            else:
+                raise InputError(f"{config}: {name} stands outside a section such as [training]")
+    for name, section in flags.items():
+        given = {key: value for key, value in section.items() if value is not None}
+        sections[name] = sections.get(name, {}) | given
+    return RunConfig.from_sections(sections, where)
+
+
+@contextmanager
+def _stopping() -> Iterator[Any]:
+    """Turn the first Ctrl-C into a wish to stop; a second one stops at once."""
+    wished = False
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        nonlocal wished
+        if wished:
+            raise KeyboardInterrupt
+        wished = True
+        say("\nstopping after this step; Ctrl-C once more stops at once.")
+
+    before = {
+        number: signal.signal(number, on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield lambda: wished
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _show(events: Iterator[RunEvent], out: Path) -> None:
+    """Show a run's events, and at its end what to do with it."""
+    best = reason = None
+    total = 0
+    with Bar("Reading") as bar:
+        for event in events:
+            if isinstance(event, FeatureProgress):
+                bar.update(event.done, event.total, what="Encoding photos")
+            elif isinstance(event, StepDone):
+                status = (
+                    f"epoch {event.epoch}  {event.loss:.3f} nats/token  "
+                    f"{event.tokens_per_second:,.0f} tokens/s"
+                )
+                bar.update(event.step, total, status, what="Training")
+            elif isinstance(event, Started):
+                total = event.epochs * event.batches_per_epoch
+                say(_describe_start(event))
+            elif isinstance(event, EpochDone):
+                best = event.epoch if event.is_best else best
+                say(_describe_epoch(event))
+            elif isinstance(event, Note):
+                say(f"note: {event.text}")
+            elif isinstance(event, Finished):
+                reason = event.reason
+    if reason == "interrupted":
+        say(f"stopped and saved. Go on with: unrolled train --out {out} --resume")
+        raise typer.Exit(130)
+    if reason == "early_stop":
+        say("stopped early: the score no longer rises.")
+    where = f" (epoch {best})" if best else ""
+    say(f"the best captioner{where} is in {out / 'best'}; try: unrolled info {out / 'best'}")
+
+
+def _describe_start(event: Started) -> str:
+    going_on = f"; going on after step {event.step:,}" if event.step else ""
+    return (
+        f"{event.parameters / 1e6:.1f} M parameters, {event.words:,} words, "
+        f"{event.batches_per_epoch:,} steps an epoch{going_on}"
+    )
+
+
+def _describe_epoch(event: EpochDone) -> str:
+    scores = "  ".join(f"{name} {value:.4f}" for name, value in event.scores.items())
+    mark = "  best" if event.is_best else ""
+    return f"epoch {event.epoch}: train_loss {event.train_loss:.4f}  {scores}{mark}"
