@@ -22,7 +22,7 @@ def rows(array: NDArray[Any]) -> Floats:
     -------
     array of the same values
     """
-    return np.require(array, np.float32, "CA")
+    return np.require(array, np.float32, ["C", "A"])
 
 
 def matrix(array: NDArray[Any]) -> tuple[Floats, bool]:

@@ -6,6 +6,7 @@ The choice is made once, when the kernels are first asked for, and does not chan
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ def _choose() -> _Choice:
     if wanted == "numpy":
         return _Choice("numpy", "UNROLLED_KERNELS asks for it", None, None)
     try:
-        from unrolled.kernels import _compiled as extension
+        extension: Any = importlib.import_module("unrolled.kernels._compiled")
     except ImportError as error:
         why = f"the package was built without compiled kernels ({error})"
         if wanted:
@@ -105,7 +106,7 @@ def _choose() -> _Choice:
                 "take the best there is"
             )
         return _Choice(wanted, "UNROLLED_KERNELS asks for it", path, extension)
-    reasons = []
+    reasons: list[str] = []
     for name in reversed(PATHS[1:]):
         path, reason = _find(extension, name)
         if path is not None:

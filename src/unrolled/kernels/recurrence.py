@@ -74,9 +74,7 @@ def rnn_loop_backward(
     da, dh0 = np.empty_like(h, order="C"), np.empty_like(h0, order="C")
     db = np.empty(h.shape[1], np.float32)
     bf16 = precision == "bfloat16"
-    compiled().rnn_backward(
-        counts(batch_sizes), rows(Wh), rows(h), rows(dh), da, dh0, db, bf16
-    )
+    compiled().rnn_backward(counts(batch_sizes), rows(Wh), rows(h), rows(dh), da, dh0, db, bf16)
     return RNNLoopGrads(da, dh0, db)
 
 
@@ -101,9 +99,7 @@ def lstm_loop_forward(
     h = np.empty((len(gates), h0.shape[1]), np.float32)
     c = np.empty_like(h)
     bf16 = precision == "bfloat16"
-    compiled().lstm_forward(
-        counts(batch_sizes), rows(Wh), rows(h0), rows(c0), gates, h, c, bf16
-    )
+    compiled().lstm_forward(counts(batch_sizes), rows(Wh), rows(h0), rows(c0), gates, h, c, bf16)
     return h, c
 
 

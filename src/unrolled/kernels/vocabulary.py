@@ -49,7 +49,7 @@ def cross_entropy(
         stored,
         turned,
         rows(b),
-        np.require(y, np.int64, "CA"),
+        np.require(y, np.int64, ["C", "A"]),
         rows(weights),
         *grads,
         precision == "bfloat16",
