@@ -91,7 +91,7 @@ struct CrossEntropyJob {
             job.h.pack({rows, H, false});
             job.h_turned.pack({rows, H, true});
             worker.barrier();
-            multiply<E>(job.h, job.w, {job.scores, V, args.b, false}, &job.next[0]);
+            multiply<E>(worker, job.h, job.w, {job.scores, V, args.b, false}, &job.next[0]);
             worker.barrier();
             for (long i; (i = take(&job.next[1])) < job.h.rows;)
                 job.losses[row + i] = softmax_row(job.scores + i * V, V, args.y[row + i],
@@ -101,8 +101,8 @@ struct CrossEntropyJob {
             job.ds_cols.pack({job.scores, V, false});
             job.add_db(worker, row == 0);
             worker.barrier();
-            multiply<E>(job.ds, job.w_turned, {args.dh + row * H, H, nullptr, false}, &job.next[2]);
-            multiply<E>(job.h_turned, job.ds_cols, {args.dw, V, nullptr, row > 0}, &job.next[3]);
+            multiply<E>(worker, job.ds, job.w_turned, {args.dh + row * H, H, nullptr, false}, &job.next[2]);
+            multiply<E>(worker, job.h_turned, job.ds_cols, {args.dw, V, nullptr, row > 0}, &job.next[3]);
             worker.barrier();
         }
     }

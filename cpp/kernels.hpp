@@ -38,6 +38,13 @@ struct RecurrentGradArgs {
     float *da, *dh0, *dc0, *db;
 };
 
+// What follows the way back over P rows: dx (P, D) = da Wx^T, dWx (D, G) = x^T da, dWh (H, G).
+struct GradientsArgs {
+    long P, D, H, G;
+    const float *da, *x, *prev_h, *Wx;
+    float *dx, *dWx, *dWh;
+};
+
 // Softmax loss of h W + b for P rows of width H and V words, weighted by row.
 struct CrossEntropyArgs {
     long P, H, V;
@@ -65,6 +72,7 @@ struct Kernels {
     void (*rnn_backward[kPrecisions])(const RecurrentGradArgs&);
     void (*lstm_forward[kPrecisions])(const RecurrentArgs&);
     void (*lstm_backward[kPrecisions])(const RecurrentGradArgs&);
+    void (*gradients[kPrecisions])(const GradientsArgs&);
     void (*cross_entropy[kPrecisions])(CrossEntropyArgs&);
     void (*adam)(const AdamArgs&);
     void (*sigmoid)(const float* x, float* y, long size);

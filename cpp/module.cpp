@@ -133,6 +133,18 @@ public:
         table_->lstm_backward[bf16](args);
     }
 
+    void gradients(In da, In x, In prev_h, In Wx, Out dx, Out dWx, Out dWh, bool bf16) const {
+        need(da.ndim() == 2 && x.ndim() == 2 && prev_h.ndim() == 2, "arrays must have two axes");
+        const long P = rows(da), G = static_cast<long>(da.shape(1));
+        const long D = static_cast<long>(x.shape(1)), H = static_cast<long>(prev_h.shape(1));
+        need(rows(x) == P && rows(prev_h) == P && is(Wx, D, G) && is(dx, P, D) && is(dWx, D, G) &&
+                 is(dWh, H, G), "shapes do not fit");
+        const GradientsArgs args{P, D, H, G, da.data(), x.data(), prev_h.data(), Wx.data(),
+                                 dx.data(), dWx.data(), dWh.data()};
+        nb::gil_scoped_release release;
+        table_->gradients[bf16](args);
+    }
+
     double cross_entropy(In h, In w, bool w_trans, In b, Ids y, In weights, Out dh, Out dw, Out db,
                          bool bf16) const {
         need(h.ndim() == 2 && b.ndim() == 1, "h must have two axes and b one");
@@ -194,6 +206,7 @@ NB_MODULE(_compiled, m) {
         .def("rnn_backward", &Path::rnn_backward)
         .def("lstm_forward", &Path::lstm_forward)
         .def("lstm_backward", &Path::lstm_backward)
+        .def("gradients", &Path::gradients)
         .def("cross_entropy", &Path::cross_entropy)
         .def("adam", &Path::adam)
         .def("map", &Path::map);

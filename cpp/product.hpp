@@ -20,7 +20,7 @@ using unrolled::Worker;
 constexpr long kPackDepth = 256;   // steps packed before going on to the next panel
 constexpr long kPanelsTogether = 4;  // so that lines of the source are read whole
 constexpr long kChunkRows = 224;   // rows and columns a thread takes at a time: a multiple of
-constexpr long kChunkCols = 128;   // every engine's block
+constexpr long kChunkCols = 256;   // every engine's block
 
 inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
 
@@ -104,20 +104,24 @@ struct Destination {
     }
 };
 
-// c = a b from packed operands; next is shared by the threads and starts at zero.
+// c = a b from packed operands; next is shared by the threads and starts at zero. A thread goes
+// along the rows of c, so that it writes stretches of memory and not columns of it.
 template <class E>
-void multiply(const PackedRows<E>& a, const PackedCols<E>& b, const Destination& to, long* next) {
+void multiply(const Worker& worker, const PackedRows<E>& a, const PackedCols<E>& b,
+              const Destination& to, long* next) {
     [[maybe_unused]] const typename E::Session session;
     alignas(64) float sums[E::kRows * E::kCols];
-    const long row_panels = kChunkRows / E::kRows, col_panels = kChunkCols / E::kCols;
+    const long row_panels = kChunkRows / E::kRows;
+    const long fair = ceil_div(b.panels(), 2 * worker.count);  // a share for everyone
+    const long col_panels = at_most(kChunkCols / E::kCols, fair);
     const long across = ceil_div(b.panels(), col_panels);
     const long items = across * ceil_div(a.panels(), row_panels);
     for (long item; (item = take(next)) < items;) {
         const long p0 = item / across * row_panels, p1 = at_most(a.panels(), p0 + row_panels);
         const long q0 = item % across * col_panels, q1 = at_most(b.panels(), q0 + col_panels);
         for (long k = 0; k == 0 || k < a.depth; k += E::kBlock)
-            for (long q = q0; q < q1; ++q)
-                for (long p = p0; p < p1; ++p) {
+            for (long p = p0; p < p1; ++p)
+                for (long q = q0; q < q1; ++q) {
                     const long row = p * E::kRows, col = q * E::kCols;
                     const int rows = (int)at_most(E::kRows, a.rows - row);
                     E::block(a.panel(p), b.panel(q), k, at_most(k + E::kBlock, a.depth), rows, sums);
@@ -140,7 +144,8 @@ struct ProductJob {
         job.a.pack(args.a);
         job.b.pack(args.b);
         worker.barrier();
-        multiply<E>(job.a, job.b, {args.c, args.ldc, args.bias, args.accumulate}, &job.next);
+        multiply<E>(worker, job.a, job.b, {args.c, args.ldc, args.bias, args.accumulate},
+                    &job.next);
     }
 };
 
