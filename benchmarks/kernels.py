@@ -1,6 +1,6 @@
 """Time a training step of ours and of PyTorch's in interleaved rounds; a harness for development.
 
-    python benchmarks/kernels.py --case a b c --cell lstm --rounds 15
+python benchmarks/kernels.py --case a b c --cell lstm --rounds 15
 """
 
 from __future__ import annotations

@@ -86,5 +86,6 @@ const Kernels* avx2_kernels();
 const Kernels* avx512_kernels();
 const Kernels* avx512_bf16_kernels();  // avx512 with its bfloat16 dot product
 const Kernels* amx_kernels();
+const Kernels* amx_split_kernels();    // float32 on tiles, too, as three bfloat16
 
 }  // namespace unrolled

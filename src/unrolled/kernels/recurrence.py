@@ -71,7 +71,7 @@ def rnn_loop_backward(
     -------
     RNNLoopGrads
     """
-    da, dh0 = np.empty_like(h, order="C"), np.empty_like(h0, order="C")
+    da, dh0 = np.empty(h.shape, np.float32), np.empty(h0.shape, np.float32)
     db = np.empty(h.shape[1], np.float32)
     bf16 = precision == "bfloat16"
     compiled().rnn_backward(counts(batch_sizes), rows(Wh), rows(h), rows(dh), da, dh0, db, bf16)
@@ -151,3 +151,36 @@ def lstm_loop_backward(
         precision == "bfloat16",
     )
     return LSTMLoopGrads(da, dh0, dc0, db)
+
+
+class RecurrentGrads(NamedTuple):
+    """Derivatives by the input and by the weights of a recurrence."""
+
+    dx: Array
+    dWx: Array
+    dWh: Array
+
+
+def recurrent_gradients(
+    da: Array, x: Array, prev_h: Array, Wx: Array, *, precision: str
+) -> RecurrentGrads:
+    """Take the products that follow a loop's way back, all at once.
+
+    Parameters
+    ----------
+    da : (P, G) float32
+    x : (P, D) float32
+    prev_h : (P, H) float32
+    Wx : (D, G) float32
+    precision : "float32" or "bfloat16"
+
+    Returns
+    -------
+    RecurrentGrads
+        ``da @ Wx.T``, ``x.T @ da`` and ``prev_h.T @ da``.
+    """
+    dx, dWx = np.empty(x.shape, np.float32), np.empty(Wx.shape, np.float32)
+    dWh = np.empty((prev_h.shape[1], da.shape[1]), np.float32)
+    arrays = rows(da), rows(x), rows(prev_h), rows(Wx), dx, dWx, dWh
+    compiled().gradients(*arrays, precision == "bfloat16")
+    return RecurrentGrads(dx, dWx, dWh)

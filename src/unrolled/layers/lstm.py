@@ -378,7 +378,8 @@ def lstm_packed_backward(
     check_gradient("lstm_packed_backward", "dh", dh, h.shape, h.dtype)
     if dfinal_c is not None:
         check_gradient("lstm_packed_backward", "dfinal_c", dfinal_c, c0.shape, c0.dtype)
-    if runs_compiled(h):
+    compiled = runs_compiled(h)
+    if compiled:
         da, dprev_h, dprev_c, db = kernels.lstm_loop_backward(
             dh, dfinal_c, Wh, gates, h, c, c0, batch_sizes, precision=precision
         )
@@ -386,9 +387,12 @@ def lstm_packed_backward(
         da, dprev_h, dprev_c = _loop_backward(dh, dfinal_c, cache)
         db = da.sum(axis=0)
     prev_h = previous_states(h, h0, batch_sizes)
-    dx = product(da, Wx.T, precision=precision)
-    dWx = product(x.T, da, precision=precision)
-    dWh = product(prev_h.T, da, precision=precision)
+    if compiled:
+        dx, dWx, dWh = kernels.recurrent_gradients(da, x, prev_h, Wx, precision=precision)
+    else:
+        dx = product(da, Wx.T, precision=precision)
+        dWx = product(x.T, da, precision=precision)
+        dWh = product(prev_h.T, da, precision=precision)
     return LSTMGrads(dx, dprev_h, dWx, dWh, db, dc0=dprev_c)
 
 

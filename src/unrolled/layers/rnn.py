@@ -301,7 +301,8 @@ def rnn_packed_backward(dh: Array, cache: RNNCache) -> RNNGrads:
     """
     x, h0, Wx, Wh, h, batch_sizes, precision = cache
     check_gradient("rnn_packed_backward", "dh", dh, h.shape, h.dtype)
-    if runs_compiled(h):
+    compiled = runs_compiled(h)
+    if compiled:
         da, dprev_h, db = kernels.rnn_loop_backward(dh, Wh, h, h0, batch_sizes, precision=precision)
     else:
         da = 1 - h * h  # tanh' in terms of its output; each step multiplies by what reaches it
@@ -312,7 +313,10 @@ def rnn_packed_backward(dh: Array, cache: RNNCache) -> RNNGrads:
             dprev_h[:n] = product(da[rows], Wh.T, precision=precision)
         db = da.sum(axis=0)
     prev_h = previous_states(h, h0, batch_sizes)
-    dx = product(da, Wx.T, precision=precision)
-    dWx = product(x.T, da, precision=precision)
-    dWh = product(prev_h.T, da, precision=precision)
+    if compiled:
+        dx, dWx, dWh = kernels.recurrent_gradients(da, x, prev_h, Wx, precision=precision)
+    else:
+        dx = product(da, Wx.T, precision=precision)
+        dWx = product(x.T, da, precision=precision)
+        dWh = product(prev_h.T, da, precision=precision)
     return RNNGrads(dx, dprev_h, dWx, dWh, db)
