@@ -10,6 +10,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +56,11 @@ def make_model(case: Case, cell: str, precision: str) -> CaptioningRNN:
     return CaptioningRNN(
         words, case.D, case.W, case.H, cell, seed=1, forget_bias=0.0, precision=precision
     )
+
+
+def our_step(model: CaptioningRNN, features: np.ndarray, captions: np.ndarray) -> float:
+    """Take the loss and all gradients."""
+    return float(model.loss(features, captions).loss)
 
 
 def flops(case: Case, cell: str, captions: np.ndarray) -> float:
@@ -159,7 +165,7 @@ def main() -> None:
             runs: dict[str, Callable[[], float]] = {}
             for precision in ("float32", "bfloat16"):
                 model = make_model(case, cell, precision)
-                runs[f"ours {precision}"] = lambda m=model: float(m.loss(features, captions).loss)
+                runs[f"ours {precision}"] = partial(our_step, model, features, captions)
             for layout in options.peers:
                 for autocast in (False, True):
                     label = f"torch {layout} {'bfloat16' if autocast else 'float32'}"

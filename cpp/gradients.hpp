@@ -40,7 +40,6 @@ struct GradientsJob {
 
 template <class E>
 void gradients(const GradientsArgs& args) {
-    if (args.D == 0 || args.G == 0) return;
     Scratch scratch;
     GradientsJob<E> job(args, scratch);
     unrolled::run_region(&GradientsJob<E>::run, &job);

@@ -109,6 +109,7 @@ struct Destination {
 template <class E>
 void multiply(const Worker& worker, const PackedRows<E>& a, const PackedCols<E>& b,
               const Destination& to, long* next) {
+    if (a.rows == 0 || b.cols == 0) return;
     [[maybe_unused]] const typename E::Session session;
     alignas(64) float sums[E::kRows * E::kCols];
     const long row_panels = kChunkRows / E::kRows;
