@@ -33,6 +33,13 @@ struct Arena {
     }
 
     void* take(size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+        // A block for each, of its exact size, so that a step beyond it is seen.
+        bytes = bytes ? bytes : 1;
+        blocks.push_back({static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), bytes});
+        block = blocks.size();
+        return blocks.back().data;
+#endif
         bytes = (bytes + 127) / 64 * 64;  // a line to spare: kernels may read to a vector's end
         while (block < blocks.size() && used + bytes > blocks[block].size) ++block, used = 0;
         if (block == blocks.size()) grow(bytes);
@@ -60,6 +67,9 @@ thread_local Arena arena;
 Scratch::Scratch() : block_(arena.block), used_(arena.used) {}
 
 Scratch::~Scratch() {
+#if defined(__SANITIZE_ADDRESS__)
+    for (; arena.blocks.size() > block_; arena.blocks.pop_back()) std::free(arena.blocks.back().data);
+#endif
     arena.block = block_;
     arena.used = used_;
 }
