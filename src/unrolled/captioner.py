@@ -20,7 +20,7 @@ import numpy as np
 from unrolled import checkpoint
 from unrolled.data import Vocabulary
 from unrolled.decoding import beam_search
-from unrolled.errors import CheckpointError, ImageError, InputError
+from unrolled.errors import CheckpointError, DataError, ImageError, InputError
 from unrolled.layers.arrays import Array
 from unrolled.model import CaptioningRNN
 from unrolled.vision import Encoder
@@ -131,17 +131,20 @@ class Captioner:
         """
         try:
             config, vocabulary = saved.config, Vocabulary.from_json(saved.vocab)
+            encoder = dict(config["encoder"])
+            if not all(isinstance(text, str) for text in encoder.values()):
+                raise TypeError("encoder must be an object of texts")
             model = CaptioningRNN(vocabulary.word_to_idx, **config["model"], seed=0)
             captioner = cls(
                 model,
                 vocabulary,
-                dict(config["encoder"]),
+                encoder,
                 Decoding(**config["decoding"]),
                 dict(config.get("card", {})),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, DataError) as error:
             raise CheckpointError(
-                f"{path}: config.json does not describe a captioner ({error}); "
+                f"{path}: config.json and vocab.json do not describe a captioner ({error}); "
                 "make the folder anew with `unrolled train` or `unrolled export`"
             ) from error
         _adopt(model.params, saved.params, path)

@@ -225,6 +225,17 @@ def test_parameters_of_a_dtype_that_nothing_calculates_in(last):
     assert_refused(last, "model.safetensors: W must be float16, float32 or float64, got int64")
 
 
+@pytest.mark.parametrize("code", ["F16", "F32", "F64"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_parameters_that_are_not_finite(last, code, bad):
+    """`save` refuses them, so only a file made elsewhere can hold them."""
+    data = np.array([1, bad], f"<f{int(code[1:]) // 8}").tobytes()
+    header = {"W": {"dtype": code, "shape": [2], "data_offsets": [0, len(data)]}}
+    (last / "model.safetensors").write_bytes(tensors(header, data))
+    sum_again(last)
+    assert_refused(last, "model.safetensors: W holds numbers that are not finite")
+
+
 @settings(max_examples=25, deadline=None)
 @given(content=st.binary(max_size=200))
 def test_random_bytes_with_fitting_checksums(sound, content):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from caption_layouts import Item, write_photos
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.data import files, read_captions
@@ -134,6 +134,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(value=json_values, indent=st.sampled_from([None, 0, 2]), data=st.data())
 def test_the_line_of_any_value_in_any_document(value: object, indent: int | None, data) -> None:
     keys: list[str | int] = []
@@ -215,6 +216,20 @@ def test_no_captions_at_all(tmp_path: Path) -> None:
     (tmp_path / "captions.txt").write_text("image,caption\n")
     with pytest.raises(CaptionFileError, match=r"captions\.txt: no captions in it"):
         read_captions(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"images": 5, "images": [{"filename": 1, "sentences": []}]}',
+        '{"images": [{"filename": "a.jpg", "sentences": [], "filename": "b.jpg"}]}',
+    ],
+)
+def test_an_object_with_a_key_twice_is_no_choice_of_ours(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dataset_x.json").write_text(text)
+    with pytest.raises(CaptionFileError, match=r"the key '(images|filename)' twice") as raised:
+        read_captions(tmp_path / "dataset_x.json")
+    assert str(tmp_path / "dataset_x.json") in str(raised.value)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="named pipes as POSIX has them")

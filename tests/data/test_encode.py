@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.data import (
@@ -24,6 +24,7 @@ photos = st.lists(st.lists(texts, min_size=1, max_size=3), max_size=5).map(
 )
 
 
+@settings(deadline=None)
 @given(photos=photos, max_length=st.integers(1, 8))
 def test_against_one_caption_at_a_time(photos: list[Photo], max_length: int) -> None:
     encoded = encode_captions(photos, VOCABULARY, max_length)

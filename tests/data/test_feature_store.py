@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from unrolled.data import FeatureStore, FeatureWriter
+from unrolled.data.features import make_header
 from unrolled.errors import FeatureStoreError
 
 ENCODER = {"name": "lite0", "weights": "sha256:ab", "input": "224", "normalisation": "(x-127)/128"}
@@ -74,6 +75,7 @@ def test_rows_are_read_lazily_and_in_threads(tmp_path: Path) -> None:
     names = [f"{n}.jpg" for n in range(500)]
     pooled, _ = write(tmp_path / "f", names, dim=64)
     store = FeatureStore.open(tmp_path / "f")
+    assert type(store.pooled[2:5]) is np.ndarray
     base = store.pooled
     while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
         base = base.base
@@ -107,8 +109,8 @@ def test_another_encoder_is_told_key_by_key(tmp_path: Path) -> None:
         store.check_encoder(wanted)
     message = str(raised.value)
     assert "name: expected 'lite2', got 'lite0'" in message
-    assert "resize: expected 'squash', got 'nothing'" in message
-    assert "input: expected 'nothing', got '224'" in message
+    assert "resize: expected 'squash', got nothing" in message
+    assert "input: expected nothing, got '224'" in message
     assert "weights" not in message
     assert "Compute the features again" in message
 
@@ -121,8 +123,25 @@ def test_every_flipped_byte_of_the_arrays_is_found(tmp_path: Path) -> None:
     assert len(whole) - start == 2 * 3 * 4 + 2 * 2 * 3 * 2
     for at in range(start, len(whole)):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        with pytest.raises(FeatureStoreError, match="is damaged: SHA-256 expected"):
+        with pytest.raises(FeatureStoreError, match="the file is damaged: SHA-256 of"):
             FeatureStore.open(path).verify()
+
+
+@pytest.mark.parametrize("name", ["pooled", "grid"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_found_under_a_fitting_checksum(
+    tmp_path: Path, name: str, bad: float
+) -> None:
+    pooled, grid = rows(["a", "b"], locations=2)
+    arrays = {"pooled": pooled, "grid": grid}
+    arrays[name].flat[-1] = bad
+    shapes = {name: array.shape for name, array in arrays.items()}
+    checksums = {name: sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}
+    data = b"".join(array.tobytes() for array in arrays.values())
+    path = tmp_path / "f"
+    path.write_bytes(make_header(["a", "b"], ENCODER, shapes, checksums) + data)
+    with pytest.raises(FeatureStoreError, match=f"{name} has numbers that are not finite"):
+        FeatureStore.open(path).verify()
 
 
 @settings(deadline=None, max_examples=200)

@@ -116,6 +116,34 @@ def test_cut_off_or_damaged_anywhere_it_goes_on_from_a_whole_chunk(data) -> None
         assert path.read_bytes() == whole()
 
 
+@pytest.mark.parametrize("damaged", ["journal.jsonl", "pooled.bin", "grid.bin"])
+def test_what_stands_behind_the_last_whole_chunk_is_dropped(tmp_path: Path, damaged: str) -> None:
+    """Or it would follow the rows into a store that is finished without the ones cut off."""
+    path, folder = tmp_path / "f", tmp_path / "f.partial"
+    stop(path)
+    content = (folder / damaged).read_bytes()
+    at = content.index(b"\n") + 9 if damaged == "journal.jsonl" else len(content) // 2
+    (folder / damaged).write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+    writer(path).close()
+    first_line = parts()["journal.jsonl"].index(b"\n") + 1
+    kept = {"journal.jsonl": first_line, "pooled.bin": 4 * 3 * 4, "grid.bin": 4 * 2 * 3 * 2}
+    for name, size in kept.items():
+        assert (folder / name).read_bytes() == parts()[name][:size]
+    writer(path).finish()
+    store = FeatureStore.open(path)
+    store.verify()
+    assert store.names == tuple(NAMES[:4])
+
+
+def test_a_line_that_lost_only_its_end_is_not_whole(tmp_path: Path) -> None:
+    """The next line would be glued to it, and both be lost at the restart after that."""
+    path, journal = tmp_path / "f", tmp_path / "f.partial" / "journal.jsonl"
+    stop(path)
+    journal.write_bytes(journal.read_bytes()[:-1])
+    assert stop(path) == 8
+    assert stop(path) == len(NAMES)
+
+
 CHILD = """
 import sys, time
 from pathlib import Path
@@ -265,7 +293,26 @@ def test_foreign_folders_and_places(tmp_path: Path) -> None:
         writer(tmp_path / "file" / "f")
 
 
+@pytest.mark.parametrize("place", [".", "", "..", "folder", "/"])
+def test_a_folder_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FeatureStoreError, match="a folder, where the store's file should be"):
+        writer(Path(place))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(FeatureStoreError, match=r"there is no folder .*mistyped; make it first"):
+        writer(tmp_path / "mistyped" / "f")
+    assert not list(tmp_path.iterdir())
+
+
 def test_wrong_arguments(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no file can have the path"):
+        writer(tmp_path / "f\0")
     for names in ([], ["a", "a"]):
         with pytest.raises(InputError, match="names must be unique, and at least one"):
             writer(tmp_path / "f", names=names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.data import hashed_splits
@@ -13,6 +13,7 @@ from unrolled.data.splits import SPLITS, canonical_split
 names = st.lists(st.text(min_size=1, max_size=8).filter(lambda t: t.isprintable()), unique=True)
 
 
+@settings(deadline=None)
 @given(names=names, seed=st.integers(0, 9))
 def test_order_does_not_matter_and_none_is_empty(names: list[str], seed: int) -> None:
     splits = hashed_splits(names)

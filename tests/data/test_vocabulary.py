@@ -6,7 +6,7 @@ import json
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.data import SPECIALS, TOKENIZER, Vocabulary, tokenize
@@ -16,6 +16,7 @@ words = st.sampled_from(["a", "b", "c", "dog", "狗", "'s", "<END>", "<UNK>"])
 captions = st.lists(st.lists(words, max_size=6), max_size=12)
 
 
+@settings(deadline=None)
 @given(captions=captions, min_count=st.integers(1, 4), max_size=st.none() | st.integers(4, 9))
 def test_build_against_counting(captions, min_count: int, max_size: int | None) -> None:
     vocabulary = Vocabulary.build(captions, min_count, max_size)
@@ -35,6 +36,7 @@ def test_build_against_counting(captions, min_count: int, max_size: int | None) 
     assert Vocabulary.build(captions[::-1], min_count, max_size) == vocabulary
 
 
+@settings(deadline=None)
 @given(captions=captions, min_count=st.integers(1, 4))
 def test_json_round_trip(captions, min_count: int) -> None:
     vocabulary = Vocabulary.build(captions, min_count)
@@ -44,6 +46,7 @@ def test_json_round_trip(captions, min_count: int) -> None:
     assert again.min_count == min_count
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "dog", "狗", "cat", "runs"]), max_size=9))
 def test_encode_and_decode(caption: list[str]) -> None:
     vocabulary = Vocabulary((*SPECIALS, "a", "dog", "狗"))

@@ -23,14 +23,13 @@ def fails(error, function, *arguments):
 
 FLOATS = [(name, argument) for name in CALLS for argument in make_call(name).floats]
 ARRAYS = [(name, argument) for name in CALLS for argument in make_call(name).arrays]
-# What may have any shape, and what may come as a list: there is one way to read it.
+# What may have any shape.
 ANY_SHAPE = {
     ("dropout", "x"),
     ("dropout, test mode", "x"),
     ("sigmoid", "x"),
     ("word_embedding", "x"),
 }
-MAY_BE_A_LIST = {("sigmoid", "x"), ("word_embedding", "x")}
 
 
 def upstreams():
@@ -67,7 +66,7 @@ def test_mixed_float_dtypes(name, argument, dtype):
         call.with_arg(argument, call.floats[argument].astype(dtype))()
 
 
-@pytest.mark.parametrize(("name", "argument"), [a for a in ARRAYS if a not in MAY_BE_A_LIST])
+@pytest.mark.parametrize(("name", "argument"), ARRAYS)
 @pytest.mark.parametrize("change", [lambda a: a.tolist(), lambda a: [*a], lambda _: "words"])
 def test_an_argument_that_is_no_array(name, argument, change):
     call = make_call(name)
@@ -266,6 +265,8 @@ def test_lengths_that_cannot_be(lengths, error):
         ({"mode": None, "p": 0.5}, "mode"),
         ({"mode": "train", "p": 0.5, "rng": 3}, "rng"),
         ({"mode": "train", "p": 0.5, "rng": np.random}, "rng"),
+        ({"mode": "train", "p": 0.5, "seed": -1}, "seed"),
+        ({"mode": "train", "p": 0.5, "seed": 0.5}, "seed"),
     ],
 )
 def test_dropout_parameters_that_cannot_be(param, says):

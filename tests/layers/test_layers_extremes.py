@@ -45,7 +45,8 @@ def test_sigmoid_writes_where_it_is_told():
 
 def test_sigmoid_of_nan_is_nan_and_of_one_number_works():
     assert np.isnan(layers.sigmoid(np.array([np.nan])))[0]
-    assert layers.sigmoid(np.array(0.0)) == 0.5
+    for zero in (np.array(0.0), np.float32(0), np.float64(0), 0.0):
+        assert layers.sigmoid(zero) == 0.5
 
 
 @every_dtype

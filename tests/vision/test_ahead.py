@@ -76,7 +76,7 @@ def test_closing_drops_what_has_not_begun() -> None:
     next(results)
     started = time.perf_counter()
     results.close()
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 4
     assert len(begun) < 20
     assert workers() == 0
 

@@ -16,12 +16,11 @@ import pytest
 from unrolled.errors import (
     DTypeError,
     EncoderError,
-    FeatureStoreError,
     ImageError,
     InputError,
     ShapeError,
 )
-from unrolled.vision import ENCODERS, Encoder, check_identity, load_photo, weights
+from unrolled.vision import ENCODERS, Encoder, load_photo, weights
 from unrolled.vision import encoder as encoder_module
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 64, 64, 3), dtype=np.uint8)
@@ -152,8 +151,8 @@ def test_ctrl_c_ends_promptly(photo_folder: Path, cache_folder: Path) -> None:
         time.sleep(0.1)
         sent = time.perf_counter()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-        assert time.perf_counter() - sent < 10
+        _, errors = process.communicate(timeout=60)
+        assert time.perf_counter() - sent < 30
     finally:
         process.kill()
     assert errors.strip().endswith("KeyboardInterrupt")
@@ -267,13 +266,16 @@ def test_a_model_finds_its_encoder(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"weights_sha256": "0" * 64}, "m: made by another encoder .*weights_sha256 is '0000"),
-        ({"normalisation": "x / 255"}, r"normalisation is 'x / 255', expected '\(x - 127\)"),
+        (
+            {"weights_sha256": "0" * 64},
+            "m: made by another encoder .*weights_sha256: expected .*, got '0000",
+        ),
+        ({"normalisation": "x / 255"}, r"normalisation: expected '\(x - 127\).*, got 'x / 255'"),
         ({"name": "vgg16"}, "unknown encoder 'vgg16'"),
         ({"size": "huge"}, "m: its encoder's size is 'huge', expected a number"),
         ({"size": "999999999999"}, "m: its encoder's size"),
         ({"size": "9"}, "m: .*size must be 32 to"),
-        ({"crop": "ten"}, "crop is 'ten', expected 'none'"),
+        ({"crop": "ten"}, "crop: expected nothing, got 'ten'"),
     ],
 )
 def test_an_identity_that_cannot_be_met(
@@ -286,20 +288,3 @@ def test_an_identity_that_cannot_be_met(
     monkeypatch.setattr("unrolled.vision.cache.default_folder", lambda: cache_folder)
     with pytest.raises(EncoderError, match=reason):
         Encoder.from_identity({**small_encoder.identity, **change}, where="m")
-
-
-def test_check_identity_names_each_difference() -> None:
-    check_identity({"name": "a"}, {"name": "a"}, where="store")
-    with pytest.raises(FeatureStoreError) as caught:
-        check_identity(
-            {"name": "lite0", "size": "224", "resize": "squash"},
-            {"name": "lite1", "size": "240", "resize": "squash"},
-            where="dev.safetensors",
-            error=FeatureStoreError,
-        )
-    assert str(caught.value) == (
-        "dev.safetensors: made by another encoder than the one needed: "
-        "name is 'lite1', expected 'lite0'; size is '240', expected '224'"
-    )
-    with pytest.raises(EncoderError, match="size is 'not stated', expected '224'"):
-        check_identity({"size": "224"}, {}, where="store")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHARED, made_photo
+from made_photos import SHARED, made_photo
 from PIL import Image
 
 from unrolled.vision import ENCODERS, Encoder, load_photo

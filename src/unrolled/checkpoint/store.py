@@ -130,8 +130,9 @@ def load(path: str | os.PathLike[str], *, resume: bool = False) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        If a file is missing, damaged, oversized, malformed or of another format or version, or
-        ``resume`` is asked of a checkpoint without training state. The message names the file.
+        If a file is missing, damaged, oversized, malformed or of another format or version, a
+        parameter is not finite, or ``resume`` is asked of a checkpoint without training state. The
+        message names the file.
     """
     target = Path(path)
     for attempt in range(_READ_ATTEMPTS):
@@ -261,15 +262,18 @@ def _parse_tensors(path: Path, files: Mapping[str, bytes]) -> dict[str, Array]:
 
 
 def _usable(folder: Path, name: str, array: Array) -> Array:
-    """Widen half precision, which saves space on the disk and is not calculated in."""
-    if array.dtype in (np.float32, np.float64):
-        return array
-    if array.dtype == np.float16:
-        return array.astype(np.float32)
-    raise CheckpointError(
-        f"{folder / 'model.safetensors'}: {name} must be float16, float32 or float64, "
-        f"got {array.dtype}"
-    )
+    """Hold a parameter to what `save` stores; widen half precision, not calculated in."""
+    file = folder / "model.safetensors"
+    if array.dtype not in (np.float16, np.float32, np.float64):
+        raise CheckpointError(
+            f"{file}: {name} must be float16, float32 or float64, got {array.dtype}"
+        )
+    if not np.isfinite(array).all():
+        raise CheckpointError(
+            f"{file}: {name} holds numbers that are not finite, which no caption can be "
+            "calculated from; use another checkpoint"
+        )
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def _json_bytes(what: str, value: Mapping[str, Any]) -> bytes:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 import unrolled
 from unrolled.cli import caption, evaluate, features, model, train
+from unrolled.cli.console import say
 from unrolled.errors import UnrolledError
 
 app = typer.Typer(
@@ -37,14 +40,35 @@ def version(
 
 def main() -> None:
     """Run the command line; what a person did wrong is said in words, with exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
-        app()
+        try:
+            app()
+        finally:  # not left to the interpreter's end, which can say nothing but a traceback
+            sys.stdout.flush()
     except UnrolledError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
+    except MemoryError as error:
+        _fail(f"not enough memory. {error}".rstrip())
     except KeyboardInterrupt:
-        print("stopped.", file=sys.stderr)
+        say("stopped.")
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_stdout()
         sys.exit(141)
+    except OSError as error:
+        _let_go_of_stdout()
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _let_go_of_stdout() -> None:
+    """Send what is still to be printed nowhere, so that the interpreter ends in peace."""
+    with contextlib.suppress(OSError, ValueError):  # a stdout that is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

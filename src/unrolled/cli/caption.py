@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from unrolled.captioner import Caption, Captioner
-from unrolled.cli.console import Bar, print_table, say
+from unrolled.cli.console import Bar, print_json, print_table, say
 from unrolled.cli.options import Beam, Model, Recursive, SkipBad, decoding
 from unrolled.errors import ImageError
 from unrolled.jobs.photos import find_photos
@@ -68,12 +67,12 @@ def caption(
             ) from error
     for reason in bad:
         say(f"skipped: {reason}")
+    if len(bad) == len(paths):
+        raise ImageError("no photo can be read; nothing was written")
     _print(done, as_json=as_json, as_csv=as_csv)
     if stopped:
         say(f"stopped after {len(done):,} of {len(paths):,} photos; their captions are above.")
         raise typer.Exit(130)
-    if not done:
-        raise ImageError(f"none of the {len(paths):,} photos can be read")
 
 
 def _print(captions: list[tuple[Path, Caption]], *, as_json: bool, as_csv: bool) -> None:
@@ -81,7 +80,7 @@ def _print(captions: list[tuple[Path, Caption]], *, as_json: bool, as_csv: bool)
         records = [
             {"path": str(path), "caption": c.text, "log_prob": c.log_prob} for path, c in captions
         ]
-        print(json.dumps(records, indent=2, ensure_ascii=False))
+        print_json(records)
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(("path", "caption", "log_prob"))

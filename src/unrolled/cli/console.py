@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import time
@@ -76,18 +77,26 @@ class Bar:
             self._said_at = time.monotonic()
 
 
-def show_features(events: Iterable[FeatureProgress]) -> None:
+def show_features(events: Iterable[FeatureProgress]) -> int:
     """Show photos being encoded, and which could not be read.
 
     Parameters
     ----------
     events : iterable of FeatureProgress
+
+    Returns
+    -------
+    int
+        How many could not be read.
     """
+    bad = 0
     with Bar("Encoding photos") as bar:
         for event in events:
             bar.update(event.done, event.total)
             if event.bad:
+                bad += 1
                 say(f"skipped: {event.bad}")
+    return bad
 
 
 def print_table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
@@ -105,6 +114,26 @@ def print_table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> N
 
     table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(_on_one_line(cell)) for cell in row))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1000
     Console(width=width, highlight=False).print(table)
+
+
+def print_json(value: object) -> None:
+    """Print JSON that any reader takes, whatever file names are in it.
+
+    Parameters
+    ----------
+    value : what JSON can hold
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:  # a name that is no text, or an old terminal
+        text = json.dumps(value, indent=2)
+    print(text)
+
+
+def _on_one_line(text: str) -> str:
+    """Escape what a terminal would act on instead of showing it: a file name can hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unrolled.captioner import Captioner
-from unrolled.cli.console import Bar, print_table, say
+from unrolled.cli.console import Bar, print_json, print_table, say
 from unrolled.cli.options import Beam, Features, Format, Photos, decoding
 from unrolled.errors import UnrolledError
 from unrolled.jobs.config import DataConfig
@@ -70,7 +70,7 @@ def evaluate_command(
     if as_json:
         record = {"split": split, "photos": len(result.captions), "beam": search.width}
         record |= {"tokenizer": result.scores.tokenizer, "scores": corpus}
-        print(json.dumps(record, indent=2))
+        print_json(record)
     else:
         say(f"{len(result.captions):,} photos of {split}, beam {search.width}, x 100:")
         print_table(tuple(corpus), [tuple(f"{100 * value:.1f}" for value in corpus.values())])

@@ -33,7 +33,7 @@ def features(
     """Encode photos once, for many trainings. One that was stopped goes on where it stopped."""
     named = photos_by_name(photos)
     try:
-        show_features(
+        bad = show_features(
             write_features(named, out, Encoder.load(encoder), grid=grid, skip_bad=skip_bad)
         )
     except ImageError as error:
@@ -43,4 +43,4 @@ def features(
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here.")
         raise typer.Exit(130) from None
-    say(f"wrote {out}: {len(named):,} photos.")
+    say(f"wrote {out}: {len(named) - bad:,} photos.")

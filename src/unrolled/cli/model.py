@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from unrolled.captioner import Captioner
-from unrolled.cli.console import say
+from unrolled.cli.console import print_json, say
 from unrolled.cli.options import Beam, decoding
 from unrolled.errors import InputError
 
@@ -43,7 +43,7 @@ def info(
         **captioner.card,
     }
     if as_json:
-        print(json.dumps(card, indent=2, ensure_ascii=False))
+        print_json(card)
     else:
         _print_section(card)
 
@@ -76,7 +76,7 @@ def export(
     if card is not None:
         try:
             added = json.loads(card.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{card}: not a JSON file that can be read ({error})") from error
         if not isinstance(added, dict):
             raise InputError(f"{card}: expected a JSON object of entries for the card")

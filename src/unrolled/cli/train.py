@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,8 +17,10 @@ from unrolled.cli.console import Bar, say
 from unrolled.cli.options import Features, Format, Photos
 from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig, read_toml
+from unrolled.jobs.events import Note
 from unrolled.jobs.features import FeatureProgress
-from unrolled.jobs.train import Note, RunEvent, Started, saved_config, train_run
+from unrolled.jobs.run_folder import holds_run, saved_config
+from unrolled.jobs.train import RunEvent, Started, train_run
 from unrolled.training import EpochDone, Finished, StepDone
 
 EXAMPLE = """Examples:
@@ -97,8 +100,12 @@ def train(
     if not settings.data.path:
         raise InputError("train: say where the captions are, with --data or in the TOML file")
     with _stopping() as stop:
-        command = " ".join(["unrolled", *sys.argv[1:]])
-        _show(train_run(settings, out, resume=resume, command=command, stop=stop), out)
+        command = shlex.join(["unrolled", *sys.argv[1:]])
+        try:
+            _show(train_run(settings, out, resume=resume, command=command, stop=stop), out)
+        except KeyboardInterrupt:
+            say(_how_to_go_on("stopped at once.", out))
+            raise typer.Exit(130) from None
 
 
 def _settings(
@@ -121,22 +128,30 @@ def _settings(
 
 
 @contextmanager
-def _stopping() -> Iterator[Any]:
-    """Turn the first Ctrl-C into a wish to stop; a second one stops at once."""
-    wished = False
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a wish to stop; a second one stops at once.
+
+    So does the first until somebody asks about the wish: photos are encoded before the first step.
+    """
+    wished = asked = False
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         nonlocal wished
-        if wished:
+        if wished or not asked:
             raise KeyboardInterrupt
         wished = True
         say("\nstopping after this step; Ctrl-C once more stops at once.")
+
+    def stop() -> bool:
+        nonlocal asked
+        asked = True
+        return wished
 
     before = {
         number: signal.signal(number, on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        yield lambda: wished
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -167,18 +182,25 @@ def _show(events: Iterator[RunEvent], out: Path) -> None:
             elif isinstance(event, Finished):
                 reason = event.reason
     if reason == "interrupted":
-        say(f"stopped and saved. Go on with: unrolled train --out {out} --resume")
+        say(_how_to_go_on("stopped and saved.", out))
         raise typer.Exit(130)
     if reason == "early_stop":
         say("stopped early: the score no longer rises.")
     where = f" (epoch {best})" if best else ""
-    say(f"the best captioner{where} is in {out / 'best'}; try: unrolled info {out / 'best'}")
+    info = shlex.join(["unrolled", "info", str(out / "best")])
+    say(f"the best captioner{where} is in {out / 'best'}; try: {info}")
+
+
+def _how_to_go_on(what: str, out: Path) -> str:
+    if not holds_run(out):
+        return f"{what} The same command goes on from here."
+    return f"{what} Go on with: {shlex.join(['unrolled', 'train', '--out', str(out), '--resume'])}"
 
 
 def _describe_start(event: Started) -> str:
     going_on = f"; going on after step {event.step:,}" if event.step else ""
     return (
-        f"{event.parameters / 1e6:.1f} M parameters, {event.words:,} words, "
+        f"{event.parameters:,} parameters, {event.words:,} words, "
         f"{event.batches_per_epoch:,} steps an epoch{going_on}"
     )
 

@@ -30,7 +30,8 @@ class FeatureWriter:
     Parameters
     ----------
     path : str or Path
-        Where the store shall be; one that is there already is replaced at the end, not before.
+        Where the store shall be, in a folder that is there; a store that is there already is
+        replaced at the end, not before.
     names : sequence of str
         Photos that shall be in it; unique. Some may be passed over, as they cannot be read.
     encoder : mapping of str to str
@@ -45,10 +46,10 @@ class FeatureWriter:
     Raises
     ------
     FeatureStoreError
-        When ``FILE.partial`` was begun with another encoder, other names or other widths, is no
-        writer's, or is in use by another process.
+        When no file can be at ``path``; when ``FILE.partial`` was begun with another encoder,
+        other names or other widths, is no writer's, or is in use by another process.
     InputError
-        For no names, names that are there twice, or sizes below 1.
+        For no names, names that are there twice, sizes below 1, or a path no file can have.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class FeatureWriter:
             raise InputError("FeatureWriter: names must be unique, and at least one")
         if min(dim, chunk, 1 if locations is None else locations) < 1:
             raise InputError("FeatureWriter: dim, locations and chunk must be at least 1")
-        self.path = Path(path)
+        self.path = _checked(Path(path))
         self._names = tuple(names)
         self._wanted = frozenset(names)
         self._encoder = dict(encoder)
@@ -192,6 +193,21 @@ class FeatureWriter:
             self._rows.close()
         _sync_folder(self.path.parent)
         shutil.rmtree(self._rows.folder)
+
+
+def _checked(path: Path) -> Path:
+    """Find out now, not after hours of encoding, whether a store can be put there."""
+    if "\0" in str(path):
+        raise InputError(f"FeatureWriter: no file can have the path {str(path)!r}")
+    if path.is_dir():
+        raise FeatureStoreError(
+            f"{path}: a folder, where the store's file should be; add a name to it"
+        )
+    if not path.parent.is_dir():
+        raise FeatureStoreError(
+            f"{path}: cannot be written, as there is no folder {path.parent}; make it first"
+        )
+    return path
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from unrolled.data.identity import check_identity
 from unrolled.errors import FeatureStoreError, InputError
 
 FORMAT = "unrolled-features-1"
@@ -154,35 +155,37 @@ class FeatureStore:
         FeatureStoreError
             Naming every key that differs, what was expected, and what the store has.
         """
-        keys = [*expected, *(key for key in self.encoder if key not in expected)]
-        different = [
-            f"{key}: expected {expected.get(key, 'nothing')!r}, "
-            f"got {self.encoder.get(key, 'nothing')!r}"
-            for key in keys
-            if expected.get(key) != self.encoder.get(key)
-        ]
-        if different:
-            raise FeatureStoreError(
-                f"{self.path}: made by another encoder than is wanted ({'; '.join(different)}). "
-                "Compute the features again with the wanted encoder, or use the store with a "
-                "model that was trained on its encoder's features."
-            )
+        check_identity(
+            expected,
+            self.encoder,
+            where=str(self.path),
+            remedy="Compute the features again with the wanted encoder, or use the store with a "
+            "model that was trained on its encoder's features.",
+            error=FeatureStoreError,
+        )
 
     def verify(self) -> None:
-        """Read every byte and hold it against the checksums.
+        """Read every byte and hold it against the checksums; find numbers that are not finite.
 
         Raises
         ------
         FeatureStoreError
-            When an array's bytes are not what was written, or no checksum was.
+            When an array's bytes are not what was written, no checksum was, or numbers are not
+            finite, which `FeatureWriter` writes none of.
         """
         arrays = {POOLED: self.pooled} | ({GRID: self.grid} if self.grid is not None else {})
         for name, array in arrays.items():
             got = _sha256(array.data)
             if got != self._checksums[name]:
                 raise FeatureStoreError(
-                    f"{self.path}: {name} is damaged: SHA-256 expected "
-                    f"{self._checksums[name] or 'nothing'}, got {got}; compute the features again"
+                    f"{self.path}: the file is damaged: SHA-256 of {name}: expected "
+                    f"{self._checksums[name] or 'nothing'}, got {got}; copy it again from where "
+                    "it came, or compute the features again"
+                )
+            if not all(np.isfinite(row).all() for row in array):
+                raise FeatureStoreError(
+                    f"{self.path}: {name} has numbers that are not finite; "
+                    "compute the features again with `unrolled features`"
                 )
 
 
@@ -253,7 +256,7 @@ def _map_arrays(path: Path) -> dict[str, np.ndarray]:
             )
         offset = 8 + length + entry["data_offsets"][0]
         mapped = np.memmap(path, dtype, mode="r", offset=offset, shape=tuple(entry["shape"]))
-        arrays[name] = np.asarray(mapped)  # plain, so that what is gathered from it is plain
+        arrays[name] = np.asarray(mapped)  # a plain array: a memmap stays one when sliced
     return arrays
 
 

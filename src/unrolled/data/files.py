@@ -117,11 +117,11 @@ class JsonFile:
         Raises
         ------
         CaptionFileError
-            Naming line and column where it is malformed.
+            Naming line and column where it is malformed, or the key that an object has twice.
         """
         text = decode_utf8(read_bounded(path), path)
         try:
-            return cls(path, json.loads(text))
+            return cls(path, json.loads(text, object_pairs_hook=_object))
         except json.JSONDecodeError as error:
             raise CaptionFileError(
                 f"{path}:{error.lineno}: not JSON at column {error.colno} ({error.msg}); "
@@ -181,6 +181,16 @@ _KINDS: dict[type, str] = {
 
 def _kind(value: object) -> str:
     return _KINDS[type(value)]
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its members; `json` would drop all but the last of equal keys."""
+    value = dict(members)
+    if len(value) < len(members):
+        keys = [key for key, _ in members]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"an object has the key {twice!r} twice; keep one")
+    return value
 
 
 def _line_of(text: str, keys: Keys) -> int:

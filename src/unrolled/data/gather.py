@@ -9,10 +9,8 @@ from unrolled.data.captions import CaptionSet, Photo
 from unrolled.data.files import Fail
 from unrolled.data.photos import PhotoFinder, check_photo_name
 from unrolled.data.splits import hashed_splits
+from unrolled.data.tokens import MAX_CHARACTERS
 from unrolled.errors import CaptionFileError
-
-MAX_CAPTION_LENGTH = 10_000
-"""Longest caption, in characters; more is a sign of a file that is not what it seems."""
 
 HASHED = "splits are drawn by a hash of the photo names: 80 % train, 10 % dev, 10 % test"
 
@@ -64,11 +62,11 @@ class Gatherer:
         Raises
         ------
         CaptionFileError
-            For more than `MAX_CAPTION_LENGTH` characters, or half a surrogate pair.
+            For more than `MAX_CHARACTERS` characters, or half a surrogate pair.
         """
-        if len(caption) > MAX_CAPTION_LENGTH:
+        if len(caption) > MAX_CHARACTERS:
             raise fail(
-                f"a caption of {len(caption):,} characters (at most {MAX_CAPTION_LENGTH:,}); "
+                f"a caption of {len(caption):,} characters (at most {MAX_CHARACTERS:,}); "
                 "is a quote or a line end missing?"
             )
         if not caption.isascii() and any(

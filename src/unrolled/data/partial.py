@@ -107,8 +107,7 @@ class PartialRows:
 
     def copy_to(self, target: BinaryIO) -> None:
         """Write all rows of the first array, then of the next."""
-        for array, file in self._data.items():
-            file.truncate(self._ends[array])
+        for file in self._data.values():
             file.seek(0)
             shutil.copyfileobj(file, target, 1 << 20)
 
@@ -126,6 +125,8 @@ class PartialRows:
             self._journal_end += len(line)
             self._ends = {array: file.tell() for array, file in self._data.items()}
         self._journal.truncate(self._journal_end)
+        for array, file in self._data.items():
+            file.truncate(self._ends[array])
 
     def _recover_chunk(self, line: bytes) -> list[str] | None:
         """Names of the chunk that a line of the journal is about; None if it is not whole."""

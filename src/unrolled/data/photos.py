@@ -11,8 +11,14 @@ from pathlib import Path, PurePosixPath
 from unrolled.data.files import Fail
 from unrolled.errors import CaptionFileError
 
-PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""Suffixes of photo files, in lower case; files may spell them in any case."""
+PHOTO_SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
+    | {".mpo", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+"""Suffixes of photo files, in lower case; files may spell them in any case.
+
+Those of what every Pillow that is allowed can decode: AVIF is not there before Pillow 11.3.
+"""
 
 MAX_NAME_LENGTH = 1024
 """Longest photo name, in characters."""

@@ -109,8 +109,8 @@ def prepare(
     yield TrainingData(
         words,
         store.encoder,
-        _split(captions.split("train"), store, words, config.max_words),
-        _split(captions.split("dev"), store, words, config.max_words),
+        _split(captions, "train", store, words, config.max_words),
+        _split(captions, "dev", store, words, config.max_words),
         captions.notes,
     )
 
@@ -135,8 +135,13 @@ def _make_features(captions: CaptionSet, path: Path, encoder: str) -> Iterator[F
     yield from write_features(named, path, loaded)
 
 
-def _split(photos: CaptionSet, store: FeatureStore, words: Vocabulary, longest: int) -> Split:
+def _split(
+    data: CaptionSet, name: str, store: FeatureStore, words: Vocabulary, longest: int
+) -> Split:
+    photos = data.split(name)
     captions, lengths, photo_index = encode_captions(photos, words, longest)
+    if not len(captions):
+        raise InputError(f"no caption of the {len(photos):,} photos in split {name!r} has a word")
     rows = store.rows(photo.name for photo in photos)
     references = {photo.name: photo.captions for photo in photos}
     return Split(captions, lengths, rows[photo_index], store.pooled, rows, references)

@@ -80,7 +80,9 @@ def write_features(
     Raises
     ------
     ImageError
-        If a photo cannot be read and skip_bad is off, or none can.
+        If a photo cannot be read and skip_bad is off.
+    InputError
+        If skip_bad is on and no photo can be read.
     FeatureStoreError
         If an interrupted store at ``out`` was begun with another encoder or other photos.
     """

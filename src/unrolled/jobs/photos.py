@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,27 +29,39 @@ def find_photos(paths: Iterable[str | Path], *, recursive: bool = False) -> list
     Raises
     ------
     ImageError
-        If a path does not exist, or a folder holds no photos.
+        If a path does not exist or cannot be read, or a folder holds no photos.
     """
     found: dict[Path, None] = {}
     for path in map(Path, paths):
-        if path.is_dir():
-            photos = _in_folder(path, recursive)
-            if not photos:
-                suffixes = " ".join(sorted(PHOTO_SUFFIXES))
-                hint = "" if recursive else ", or -r to look in the folders inside"
-                raise ImageError(f"{path}: no photos in this folder; expected {suffixes}{hint}")
-            found |= dict.fromkeys(photos)
-        elif path.exists():
+        if not _is_folder(path):
             found[path] = None
-        else:
-            raise ImageError(f"{path}: there is no such file or folder")
+            continue
+        photos = _in_folder(path, recursive)
+        if not photos:
+            suffixes = " ".join(sorted(PHOTO_SUFFIXES))
+            hint = "" if recursive else ", or -r to look in the folders inside"
+            raise ImageError(f"{path}: no photos in this folder; expected {suffixes}{hint}")
+        found |= dict.fromkeys(photos)
     return list(found)
 
 
+def _is_folder(path: Path) -> bool:
+    """Tell a folder from a file, and say why where there is neither."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        raise ImageError(f"{path}: there is no such file or folder") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ImageError(f"{path}: cannot be read ({reason})") from error
+
+
 def _in_folder(folder: Path, recursive: bool) -> list[Path]:
+    def fail(error: OSError) -> None:
+        raise ImageError(f"{error.filename}: cannot be listed ({error.strerror})") from error
+
     photos = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=fail):
         folders[:] = sorted(f for f in folders if recursive and not f.startswith("."))
         photos += [
             Path(parent, name)

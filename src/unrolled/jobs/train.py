@@ -12,43 +12,27 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import unrolled
-from unrolled import checkpoint, plots
-from unrolled.captioner import Captioner, Decoding
+from unrolled import plots
+from unrolled.captioner import Captioner
 from unrolled.data import CaptionBatches
-from unrolled.errors import CheckpointError, InputError
+from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig
-from unrolled.jobs.data import Split, TrainingData, prepare
+from unrolled.jobs.data import TrainingData, prepare
+from unrolled.jobs.events import Note
 from unrolled.jobs.features import FeatureProgress
-from unrolled.metrics import ReferenceSet
+from unrolled.jobs.run_folder import holds_run, load_last, make_folder
+from unrolled.jobs.run_log import check_log, logged
+from unrolled.jobs.scoring import SCORES, ScoredRun
 from unrolled.model import CaptioningRNN
-from unrolled.training import (
-    EpochDone,
-    Event,
-    TrainingState,
-    event_record,
-    open_log,
-    read_log,
-    train,
-)
-
-GREEDY = Decoding(width=1)
-SCORING_BATCH = 256
-"""Captions whose validation loss is taken together."""
-
-
-class Note(NamedTuple):
-    """Something worth telling the person, such as captions without a photo."""
-
-    text: str
+from unrolled.training import Event, TrainingState, train
 
 
 class Started(NamedTuple):
@@ -97,16 +81,23 @@ def train_run(
         If the folder holds a run already, or settings were changed in its midst.
     CheckpointError
         If there is nothing to go on from, or it is damaged.
+    DataError
+        If the run's log cannot be read or written.
     UnrolledError
         Whatever `prepare` and `unrolled.training.train` raise.
     """
     plots.check_installed()
-    out = _make_folder(Path(out))
-    saved = _load_last(out) if resume else None
-    if saved is None and any((out / name).exists() for name in ("last", "best")):
+    if config.training.best_by not in SCORES:
+        raise InputError(
+            f"training: best_by must be one of {', '.join(SCORES)}, got {config.training.best_by!r}"
+        )
+    out = make_folder(Path(out))
+    saved = load_last(out) if resume else None
+    if saved is None and holds_run(out):
         raise InputError(
             f"{out} holds a training run already; go on with --resume, or name another folder"
         )
+    check_log(out)
     previous = Captioner.from_checkpoint(saved, out / "last") if saved else None
     data = None
     for event in prepare(config.data, out, previous.vocabulary if previous else None):
@@ -116,9 +107,12 @@ def train_run(
             yield event
     assert data is not None  # noqa: S101 - prepare's last event
     yield from map(Note, data.notes)
-    captioner = previous or _new_captioner(config, data, command)
     if previous:
         _check_same_run(config, previous, data)
+        card = {**previous.card, "run": config.to_sections()}  # of the next one who goes on
+        captioner = dataclasses.replace(previous, decoding=config.decoding, card=card)
+    else:
+        captioner = _new_captioner(config, data, command)
     batches = CaptionBatches(
         data.train.captions,
         data.train.lengths,
@@ -126,11 +120,12 @@ def train_run(
         data.train.features,
         config.training.batch_size,
         config.training.seed,
+        bucket=config.data.bucket,
     )
     state = None
     if saved:
         state = TrainingState.from_dict(saved.state or {}, saved.optimizer or {})
-    run = _Run(captioner, out, data.dev)
+    run = ScoredRun(captioner, out, data.dev)
     events = train(
         captioner.model,
         batches,
@@ -144,88 +139,7 @@ def train_run(
     step = state.step if state else 0
     size = sum(p.size for p in captioner.model.params.values())
     yield Started(config.training.epochs, len(batches), step, size, len(data.vocabulary))
-    yield from _logged(events, config, out)
-
-
-def saved_config(out: str | Path) -> dict[str, Any]:
-    """Read the settings of the run in a folder.
-
-    Parameters
-    ----------
-    out : path
-
-    Returns
-    -------
-    dict
-        Sections, as `RunConfig.from_sections` takes them.
-
-    Raises
-    ------
-    CheckpointError
-        If there is no run to go on with.
-    """
-    card = _load_last(Path(out)).config.get("card", {})
-    run: dict[str, Any] = card.get("run", {})
-    return run
-
-
-@dataclasses.dataclass
-class _Run:
-    """What scoring and saving share: the captioner, and its latest scores for the card."""
-
-    captioner: Captioner
-    out: Path
-    dev: Split
-
-    def __post_init__(self) -> None:
-        self.references = ReferenceSet(self.dev.references)
-        self.scores: dict[str, float] = {}
-
-    def score(self) -> dict[str, float]:
-        """Score the model on dev: loss in nats per token, and the greedy captions."""
-        features = np.asarray(self.dev.features[self.dev.photo_rows])
-        captions = self.captioner.caption_features(features, decoding=GREEDY)
-        texts = {name: c.text for name, c in zip(self.dev.references, captions, strict=True)}
-        scores = self.references.score(texts, metrics=("BLEU", "CIDEr")).corpus
-        self.scores = {"val_loss": validation_loss(self.captioner.model, self.dev)} | {
-            name: scores[name] for name in ("CIDEr", "BLEU-4")
-        }
-        return self.scores
-
-    def save(self, kind: str, state: TrainingState) -> None:
-        """Write the captioner, with what going on needs unless it is the best."""
-        card = {**self.captioner.card, "epoch": state.epoch, "step": state.step}
-        card.pop("dev", None)
-        if self.scores and not state.batch:  # the scores are of these very weights
-            card["dev"] = {"decoding": dataclasses.asdict(GREEDY), "scores": self.scores}
-        captioner = dataclasses.replace(self.captioner, card=card)
-        if kind == "best":
-            captioner.save(self.out / kind)
-        else:
-            captioner.save(self.out / kind, optimizer=state.optimizer, state=state.to_dict())
-
-
-def validation_loss(model: CaptioningRNN, split: Split) -> float:
-    """Take the loss over a split's captions, nothing dropped.
-
-    Parameters
-    ----------
-    model : CaptioningRNN
-    split : Split
-
-    Returns
-    -------
-    float
-        Nats per token.
-    """
-    nats = tokens = 0.0
-    for start in range(0, len(split.captions), SCORING_BATCH):
-        rows = slice(start, start + SCORING_BATCH)
-        captions = split.captions[rows]
-        features = np.ascontiguousarray(split.features[split.caption_rows[rows]])
-        nats += float(model.loss(features, captions).loss) * len(captions)
-        tokens += int(split.lengths[rows].sum()) - len(captions)
-    return nats / tokens
+    yield from logged(events, out, step=step, best_by=config.training.best_by)
 
 
 def _new_captioner(config: RunConfig, data: TrainingData, command: str) -> Captioner:
@@ -253,20 +167,6 @@ def _new_captioner(config: RunConfig, data: TrainingData, command: str) -> Capti
     return Captioner(model, data.vocabulary, data.encoder, config.decoding, card)
 
 
-def _make_folder(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: the run's folder cannot be made ({error.strerror})") from error
-    return out
-
-
-def _load_last(out: Path) -> checkpoint.Checkpoint:
-    if not out.is_dir() or not any(out.iterdir()):
-        raise CheckpointError(f"{out}: there is no run to go on with; start one without --resume")
-    return checkpoint.load(out / "last", resume=True)
-
-
 def _check_same_run(config: RunConfig, previous: Captioner, data: TrainingData) -> None:
     """Hold a run that goes on to what decided its weights so far."""
     before = RunConfig.from_sections(previous.card["run"], "the run")
@@ -284,15 +184,3 @@ def _check_same_run(config: RunConfig, previous: Captioner, data: TrainingData) 
             f"training cannot go on as if it had never stopped: {'; '.join(changes)}. "
             "Undo the change, or start a new run"
         )
-
-
-def _logged(events: Iterator[Event], config: RunConfig, out: Path) -> Iterator[Event]:
-    """Write events to the log as they pass, and draw the plot after each epoch."""
-    path = out / "log.jsonl"
-    with open_log(path) as log:
-        for event in events:
-            log.write(json.dumps(event_record(event)) + "\n")
-            if isinstance(event, EpochDone):
-                records = read_log(path)
-                plots.plot_run(records, out / "curves.png", best_by=config.training.best_by)
-            yield event

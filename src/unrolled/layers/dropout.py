@@ -38,7 +38,7 @@ def dropout_forward(x: Array, dropout_param: Mapping[str, Any]) -> tuple[Array, 
     Raises
     ------
     InputError
-        If p or mode is missing or cannot be right, or rng is no Generator.
+        If p or mode is missing or cannot be right, rng is no Generator, or seed cannot be one.
     DTypeError
         If x is not floating point.
 
@@ -65,11 +65,22 @@ def dropout_forward(x: Array, dropout_param: Mapping[str, Any]) -> tuple[Array, 
     if mode == "test":
         out = x.copy()
         return out, DropoutCache(dropout_param, None, out)
-    rng = rng or np.random.default_rng(dropout_param.get("seed"))
+    rng = rng or _seeded(dropout_param.get("seed"))
     mask = (rng.random(x.shape, dtype=np.float32) < keep).astype(dtype)
     mask /= dtype.type(keep)
     out = x * mask
     return out, DropoutCache(dropout_param, mask, out)
+
+
+def _seeded(seed: Any) -> np.random.Generator:
+    """Make a generator; NumPy's own errors about a seed would not say whose it is."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "dropout_forward: seed in dropout_param must be an int of at least 0, "
+            f"got {seed!r} ({error})"
+        ) from None
 
 
 def dropout_backward(dout: Array, cache: DropoutCache) -> Array:

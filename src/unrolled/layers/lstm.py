@@ -109,6 +109,12 @@ class LSTMGrads(_LSTMGrads):
         """Copy and pickle with dc0."""
         return (*self, self.dc0)
 
+    def _replace(self, **changes: Array) -> LSTMGrads:
+        """Copy with some gradients changed; the tuple's own method would know five."""
+        return LSTMGrads(**{**self._asdict(), "dc0": self.dc0, **changes})
+
+    __replace__ = _replace  # what copy.replace asks for, from Python 3.13
+
 
 def lstm_step_forward(
     x: Array, prev_h: Array, prev_c: Array, Wx: Array, Wh: Array, b: Array

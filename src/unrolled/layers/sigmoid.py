@@ -8,7 +8,7 @@ from unrolled.errors import ShapeError
 from unrolled.layers.arrays import Array, check_floats
 
 
-def sigmoid(x: Array, *, out: Array | None = None) -> Array:
+def sigmoid(x: Array | float, *, out: Array | None = None) -> Array:
     r"""Logistic sigmoid, :math:`\sigma(x) = 1 / (1 + e^{-x})`.
 
     With :math:`z = e^{-|x|} \le 1` it is :math:`1 / (1 + z)` where x is positive and
@@ -16,7 +16,7 @@ def sigmoid(x: Array, *, out: Array | None = None) -> Array:
 
     Parameters
     ----------
-    x : float array of any shape
+    x : float array of any shape, or one float
     out : array like x, optional
         Where to write; may be x itself.
 
@@ -27,13 +27,13 @@ def sigmoid(x: Array, *, out: Array | None = None) -> Array:
     Raises
     ------
     ShapeError, DTypeError
-        If x is not floating point, or out is not shaped and typed as x.
+        If x is no array or not floating point, or out is not shaped and typed as x.
 
     References
     ----------
     Goodfellow, Bengio & Courville (2016), section 3.10.
     """
-    x = np.asarray(x)
+    x = np.asarray(x) if isinstance(x, float) else x  # one number is an array without axes
     check_floats("sigmoid", x=x)
     if out is not None:
         check_floats("sigmoid", x=x, out=out)

@@ -3,7 +3,5 @@
 from unrolled.vision.encoder import Encoded as Encoded
 from unrolled.vision.encoder import Encoder as Encoder
 from unrolled.vision.encoder import PhotoFeatures as PhotoFeatures
-from unrolled.vision.identity import check_identity as check_identity
-from unrolled.vision.photos import PHOTO_SUFFIXES as PHOTO_SUFFIXES
 from unrolled.vision.photos import load_photo as load_photo
 from unrolled.vision.weights import ENCODERS as ENCODERS

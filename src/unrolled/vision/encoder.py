@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.errors import (
-    DTypeError,
-    EncoderError,
-    ImageError,
-    InputError,
-    ShapeError,
-)
+from unrolled.data.identity import check_identity
+from unrolled.errors import DTypeError, EncoderError, ImageError, InputError, ShapeError
 from unrolled.vision.ahead import map_ahead
 from unrolled.vision.cache import cached
 from unrolled.vision.graph import GRAPH_VERSION, NORMALISATION, build_graph, grid_side
-from unrolled.vision.identity import check_identity
 from unrolled.vision.photos import RESAMPLING, load_photo
 from unrolled.vision.runtime import available_cpus, start_session
 from unrolled.vision.weights import EncoderSpec, encoder_spec, read_weights
 
 __all__ = ["Encoded", "Encoder", "PhotoFeatures"]
 
-_CHUNK = 4  # photos to a run: fewer wastes calls, more wastes cache and evens out worse
+_CHUNK = 2  # photos to a run: more is no faster, takes memory, and evens out worse
 _MAX_SIZE = 1024
 
 OnError = Literal["raise"] | Callable[[Path, ImageError], None]
@@ -51,6 +45,17 @@ class PhotoFeatures(NamedTuple):
     """(G, G, D); None unless it was asked for."""
 
 
+def _identity(spec: EncoderSpec, size: int) -> dict[str, str]:
+    return {
+        "name": spec.name,
+        "weights_sha256": spec.sha256,
+        "size": str(size),
+        "resize": "squash",
+        "resampling": RESAMPLING,
+        "normalisation": NORMALISATION,
+    }
+
+
 class Encoder:
     """A pretrained network that turns photos into features.
 
@@ -72,7 +77,8 @@ class Encoder:
         How many threads decode, and how many run the network.
     identity : dict of str to str
         All that the features depend on: network, weights, input size, how a photo is resized and
-        how its pixels are scaled. Feature stores and models carry it; see `check_identity`.
+        how its pixels are scaled. Feature stores and models carry it; see
+        `unrolled.data.identity`.
     """
 
     def __init__(
@@ -86,14 +92,7 @@ class Encoder:
         self.threads = available_cpus() if threads is None else threads
         self.dim: int = session.get_outputs()[0].shape[1]
         self.grid_shape = (grid_side(size), grid_side(size), self.dim)
-        self.identity = {
-            "name": spec.name,
-            "weights_sha256": spec.sha256,
-            "size": str(size),
-            "resize": "squash",
-            "resampling": RESAMPLING,
-            "normalisation": NORMALISATION,
-        }
+        self.identity = _identity(spec, size)
 
     def __repr__(self) -> str:
         return f"Encoder({self.name}, size={self.size}, dim={self.dim}, threads={self.threads})"
@@ -160,15 +159,21 @@ class Encoder:
         EncoderError
             This version has no encoder that makes the same features.
         """
-        size = identity.get("size", "")
+        size = str(identity.get("size", ""))
         if not (size.isascii() and size.isdigit() and len(size) < 6):
             raise EncoderError(f"{where}: its encoder's size is {size!r}, expected a number")
+        spec = encoder_spec(identity.get("name", ""))
+        check_identity(
+            _identity(spec, int(size)),
+            identity,
+            where=where,
+            remedy="Use the version of Unrolled that it was made with, or train it again.",
+            error=EncoderError,
+        )
         try:
-            encoder = cls.load(identity.get("name", ""), size=int(size), threads=threads)
+            return cls.load(spec.name, size=int(size), threads=threads)
         except InputError as error:
             raise EncoderError(f"{where}: {error}") from None
-        check_identity(encoder.identity, identity, where=where)
-        return encoder
 
     def encode(self, photos: NDArray[np.uint8], *, grid: bool = False) -> Encoded:
         """Compute the features of photos that are already decoded and squashed.
@@ -221,7 +226,7 @@ class Encoder:
         batch_size: int = 32,
         grid: bool = False,
         on_error: OnError = "raise",
-    ) -> Iterator[PhotoFeatures]:
+    ) -> Generator[PhotoFeatures, None, None]:
         """Compute the features of photo files, in order, decoding ahead of the network.
 
         Parameters
@@ -255,7 +260,7 @@ class Encoder:
 
     def _features(
         self, paths: Iterable[Path], batch_size: int, grid: bool, on_error: OnError
-    ) -> Iterator[PhotoFeatures]:
+    ) -> Generator[PhotoFeatures, None, None]:
         decoded = map_ahead(self._decode, paths, threads=self.threads, ahead=2 * batch_size)
         batch: list[tuple[Path, NDArray[np.uint8]]] = []
         try:
@@ -282,7 +287,7 @@ class Encoder:
 
     def _encode_batch(
         self, batch: Sequence[tuple[Path, NDArray[np.uint8]]], grid: bool
-    ) -> Iterator[PhotoFeatures]:
+    ) -> Generator[PhotoFeatures, None, None]:
         if not batch:
             return
         pooled, grids = self.encode(np.stack([photo for _, photo in batch]), grid=grid)

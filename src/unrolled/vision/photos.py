@@ -23,7 +23,7 @@ from PIL import Image, ImageOps
 
 from unrolled.errors import ImageError, InputError
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "PHOTO_SUFFIXES", "RESAMPLING", "load_photo"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "RESAMPLING", "load_photo"]
 
 MAX_PIXELS = 120_000_000
 """Width times height beyond which a photo is refused: 120 megapixels take 480 MB to decode."""
@@ -33,12 +33,6 @@ MAX_BYTES = 256 << 20
 
 RESAMPLING = "bicubic, antialiased"
 """How photos are resized, as an encoder's identity records it."""
-
-PHOTO_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
-    | {".mpo", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
-"""File name endings, in lower case, under which photos are looked for in a folder."""
 
 # Not every format that Pillow knows: EPS runs Ghostscript, and the rarer ones are rarely fuzzed.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
@@ -126,7 +120,9 @@ def _eight_bit_grey(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image)
     if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
         raise ValueError("32-bit grey, whose range is not known")
-    return Image.fromarray(((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
+    grey = Image.fromarray(((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
+    grey.info.update(image.info)  # its EXIF, for the orientation
+    return grey
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -1,0 +1,149 @@
+"""``unrolled evaluate``: the scores, and the captions that were scored."""
+
+import json
+
+import pytest
+
+from small_world import made_photos, write_flickr8k
+from unrolled.metrics import java_is_there, score
+
+
+@pytest.fixture
+def evaluate(cli, captioner_folder, flickr8k, lite_store):
+    """Call ``unrolled evaluate`` on the small world's features."""
+    known = ("--data", flickr8k, "--features", lite_store)
+    return lambda *arguments: cli("evaluate", captioner_folder, *known, *arguments)
+
+
+def references(split):
+    return {made.name: made.captions for made in made_photos() if made.split == split}
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_scores_are_those_of_the_captions_it_writes(evaluate, tmp_path, split):
+    out = tmp_path / "captions.json"
+    said = evaluate("--split", split, "--out", out, "--json")
+    assert (said.code, said.err) == (0, "")
+    record = json.loads(said.out)
+    results = json.loads(out.read_text("utf-8"))
+    assert all(set(each) == {"image_id", "caption"} for each in results)
+    texts = {each["image_id"]: each["caption"] for each in results}
+    assert list(texts) == list(references(split))
+    assert record["scores"] == score(texts, references(split)).corpus
+    assert record["photos"] == len(texts)
+    assert (record["split"], record["beam"]) == (split, 3)
+    assert record["tokenizer"].startswith("unrolled")
+
+
+def test_what_it_writes_are_the_captions_of_unrolled_caption(
+    evaluate, cli, tmp_path, photos, captioner_folder
+):
+    out = tmp_path / "captions.json"
+    assert evaluate("--out", out, "--beam", 2).code == 0
+    names = list(references("dev"))
+    paths = [photos / name for name in names]
+    said = cli("caption", *paths, "--model", captioner_folder, "--beam", 2, "--json")
+    assert [each["caption"] for each in json.loads(said.out)] == [
+        each["caption"] for each in json.loads(out.read_text("utf-8"))
+    ]
+
+
+def test_the_table_is_of_percents(evaluate):
+    scores = json.loads(evaluate("--json").out)["scores"]
+    said = evaluate()
+    assert said.err == "3 photos of dev, beam 3, x 100:\n"
+    heading, _, numbers = (line.split() for line in said.out.splitlines() if line.strip())
+    assert heading == list(scores)
+    assert numbers == [f"{100 * value:.1f}" for value in scores.values()]
+
+
+def test_metrics_are_those_asked_for(evaluate):
+    scores = json.loads(evaluate("--json", "--metrics", "CIDEr, ROUGE").out)["scores"]
+    assert list(scores) == ["CIDEr", "ROUGE-L"]
+
+
+def test_photos_are_encoded_where_no_features_are_given(
+    cli, evaluate, captioner_folder, flickr8k, tmp_path
+):
+    said = cli("evaluate", captioner_folder, "--data", flickr8k, "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out) == json.loads(evaluate("--json").out)
+    data = write_flickr8k(tmp_path / "f8k")
+    (data / "Flicker8k_Dataset").rename(tmp_path / "photos")
+    said = cli("evaluate", captioner_folder, "--data", data)
+    assert said.code == 2
+    assert "3 of 3 photos are not there" in said.err
+    said = cli(
+        "evaluate", captioner_folder, "--data", data, "--photos", tmp_path / "photos", "--json"
+    )
+    assert json.loads(said.out)["photos"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "evening"], "no photos in split 'evening'"),
+        (["--metrics", "CIDER"], "no metric 'CIDER'"),
+        (["--metrics", ""], "no metric ''"),
+        (["--tokenizer", "moses"], "no tokenizer 'moses'"),
+        (["--features", "{tmp}/gone"], "no such feature store"),
+        (["--format", "coco"], "captions"),
+        (["--format", "json"], "unknown caption format 'json'"),
+        (["--data", "{tmp}/gone"], "no such file or folder"),
+        (["--out", "{tmp}/gone/c.json"], "cannot be written (No such file or directory)"),
+        (["--beam", "0"], "width must be a whole number from 1 to 100, got 0"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_is_refused(evaluate, tmp_path, arguments, message):
+    said = evaluate(*(each.format(tmp=tmp_path) for each in arguments))
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+    assert said.err.startswith("error: ")
+
+
+def test_a_split_without_photos_is_refused(cli, captioner_folder, tmp_path):
+    data = write_flickr8k(tmp_path / "f8k")
+    (data / "Flickr_8k.devImages.txt").write_text("")
+    said = cli("evaluate", captioner_folder, "--data", data)
+    assert (said.code, said.out) == (2, "")
+    assert "no photos in split 'dev'; these captions have train (8 photos), test (3" in said.err
+
+
+def test_features_of_another_encoder_are_refused(evaluate, store):
+    said = evaluate("--features", store)
+    assert (said.code, said.out) == (2, "")
+    assert (
+        f"error: {store}: made by another encoder than is wanted (name: expected 'lite0', got"
+        in (said.err)
+    )
+
+
+@pytest.mark.parametrize("wish", [["--metrics", "BLEU,METEOR"], ["--tokenizer", "ptb"]])
+def test_what_needs_java_says_so_where_there_is_none(evaluate, monkeypatch, tmp_path, wish):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = evaluate(*wish)
+    assert (said.code, said.out) == (2, "")
+    assert "needs Java" in said.err
+    assert "install a Java runtime" in said.err
+
+
+@pytest.mark.peers
+@pytest.mark.skipif(not java_is_there(), reason="no java on the PATH")
+def test_with_java_there_is_meteor(evaluate):
+    said = evaluate("--metrics", "METEOR", "--tokenizer", "ptb", "--json")
+    assert said.code == 0, said.err
+    record = json.loads(said.out)
+    assert 0 < record["scores"]["METEOR"] <= 1
+    assert record["tokenizer"].startswith("stanford")
+
+
+def test_the_shipped_captioner_is_called_default(
+    cli, flickr8k, monkeypatch, captioner_folder, tmp_path
+):
+    (tmp_path / "captioners").mkdir()
+    (tmp_path / "captioners" / "default").symlink_to(captioner_folder, target_is_directory=True)
+    monkeypatch.setattr("unrolled.captioner.resources.files", lambda _package: tmp_path)
+    said = cli("evaluate", "default", "--data", flickr8k, "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["photos"] == 3
