@@ -205,8 +205,6 @@ def test_adam(path, size, decay):
         grad,
         m,
         v,
-        step=3,
-        learning_rate=1e-2,
         scale=0.5,
         decay=decay,
         shrink=0.9,
