@@ -24,12 +24,13 @@ from unrolled.layers import (
     dropout_backward,
     dropout_forward,
     pack_lengths,
-    softmax_loss,
+    vocabulary_loss,
     word_embedding_backward,
     word_embedding_forward,
 )
 from unrolled.layers.arrays import Array, check_floats, check_ids, check_shapes
 from unrolled.layers.cells import CELLS, State
+from unrolled.layers.product import check_precision
 
 
 class LossAndGrads(NamedTuple):
@@ -67,6 +68,10 @@ class CaptioningRNN:
     tie_weights : bool
         Use the word vectors as the vocabulary layer's weights, W_vocab = W_embed^T (Press & Wolf
         2017); wordvec_dim must then equal hidden_dim. False as in the assignment.
+    precision : str
+        Of the numbers that training multiplies: ``"float32"``, or ``"bfloat16"`` with sums and
+        weights in float32, which is faster where the CPU has units for it (Kalamkar et al. 2019).
+        Captions are always said in float32.
 
     Attributes
     ----------
@@ -98,6 +103,7 @@ class CaptioningRNN:
         dropout: float = 0.0,
         forget_bias: float = 0.0,
         tie_weights: bool = False,
+        precision: str = "float32",
     ) -> None:
         sizes = {"input_dim": input_dim, "wordvec_dim": wordvec_dim, "hidden_dim": hidden_dim}
         for name, size in sizes.items():
@@ -115,6 +121,7 @@ class CaptioningRNN:
                 "CaptioningRNN: tie_weights needs wordvec_dim equal to hidden_dim, "
                 f"got {wordvec_dim} and {hidden_dim}"
             )
+        check_precision("CaptioningRNN", precision)
         self.word_to_idx = dict(word_to_idx)
         self.idx_to_word = {i: word for word, i in self.word_to_idx.items()}
         if len(self.idx_to_word) < len(self.word_to_idx):
@@ -125,6 +132,7 @@ class CaptioningRNN:
             raise DTypeError(f"CaptioningRNN: dtype must be floating point, got {self.dtype}")
         self.dropout = dropout
         self.tie_weights = tie_weights
+        self.precision = precision
         self._null = self._word_id("<NULL>")
         self._cell = CELLS[cell_type]
         self.params = self._initial_params(input_dim, wordvec_dim, hidden_dim, forget_bias, seed)
@@ -141,6 +149,7 @@ class CaptioningRNN:
             "dtype": self.dtype.name,
             "dropout": self.dropout,
             "tie_weights": self.tie_weights,
+            "precision": self.precision,
         }
 
     def loss(
@@ -183,20 +192,23 @@ class CaptioningRNN:
         order, batch_sizes, sequence, step = pack_lengths(lengths)
         counted = counts[sequence, step]
 
-        h0, proj_cache = affine_forward(features[order], params["W_proj"], params["b_proj"])
+        precision = self.precision
+        h0, proj_cache = affine_forward(
+            features[order], params["W_proj"], params["b_proj"], precision=precision
+        )
         words_in = captions[sequence, step]
         x, embed_cache = word_embedding_forward(words_in, params["W_embed"])
         x, drop_x = self._drop(x, rng)
         h, cell_cache = self._cell.forward(
-            x, h0, params["Wx"], params["Wh"], params["b"], batch_sizes
+            x, h0, params["Wx"], params["Wh"], params["b"], batch_sizes, precision=precision
         )
         h_out, drop_h = self._drop(h[counted], rng)
-        scores, vocab_cache = affine_forward(h_out, self._vocab_weights(), params["b_vocab"])
         y = words_out[sequence, step][counted]
         weights = np.full(len(y), 1 / max(N, 1), self.dtype)
-        loss, dscores = softmax_loss(scores, y, weights)
+        loss, dh_out, dW_vocab, db_vocab = vocabulary_loss(
+            h_out, self._vocab_weights(), params["b_vocab"], y, weights, precision=precision
+        )
 
-        dh_out, dW_vocab, db_vocab = affine_backward(dscores, vocab_cache)
         dh = np.zeros_like(h)
         dh[counted] = dropout_backward(dh_out, drop_h) if drop_h else dh_out
         dx, dh0, dWx, dWh, db = self._cell.backward(dh, cell_cache)

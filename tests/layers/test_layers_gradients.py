@@ -162,6 +162,9 @@ CASES: dict[str, dict[str, Callable[[], Case]]] = {
     "softmax_loss": {
         "weighted": lambda: of_loss_with_fixed_weights(),
     },
+    "vocabulary_loss": {
+        "weighted": lambda: of_vocabulary(),
+    },
     "temporal_softmax_loss": {
         "mask": lambda: of_loss("temporal_softmax_loss", *draw((N, T, V)), ids(N, T), RAGGED),
         "weights": lambda: of_loss(
@@ -188,6 +191,17 @@ def of_loss_with_fixed_weights():
         lambda dout, dx: dout * dx,
         (x,),
     )
+
+
+def of_vocabulary():
+    """A fused loss gives its gradients with it; the weights of its rows are data."""
+    *args, row_weights = draw((len(REPEATED), H), (H, V), (V,), (len(REPEATED),))
+
+    def forward(h, w, b):
+        loss, *grads = layers.vocabulary_loss(h, w, b, REPEATED, row_weights)
+        return loss, grads
+
+    return Case(forward, lambda dout, grads: tuple(dout * g for g in grads), tuple(args))
 
 
 ALL_CASES = [(name, case) for name, cases in CASES.items() for case in cases]

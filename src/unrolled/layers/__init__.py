@@ -32,6 +32,7 @@ from unrolled.layers.rnn import (
 )
 from unrolled.layers.sigmoid import sigmoid
 from unrolled.layers.softmax import softmax_loss, temporal_softmax_loss
+from unrolled.layers.vocabulary import vocabulary_loss
 
 __all__ = [
     "Packing",
@@ -57,6 +58,7 @@ __all__ = [
     "temporal_affine_backward",
     "temporal_affine_forward",
     "temporal_softmax_loss",
+    "vocabulary_loss",
     "word_embedding_backward",
     "word_embedding_forward",
 ]

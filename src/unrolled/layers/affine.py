@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from unrolled.errors import ShapeError
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
+from unrolled.layers.product import check_precision, product
 
 
 class AffineCache(NamedTuple):
@@ -16,6 +17,7 @@ class AffineCache(NamedTuple):
     w: Array
     b: Array
     out: Array
+    precision: str = "float32"
 
 
 class AffineGrads(NamedTuple):
@@ -26,7 +28,9 @@ class AffineGrads(NamedTuple):
     db: Array
 
 
-def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, AffineCache]:
+def affine_forward(
+    x: Array, w: Array, b: Array, *, precision: str = "float32"
+) -> tuple[Array, AffineCache]:
     r"""Affine layer, :math:`y = x W + b`, each item flattened to D numbers.
 
     Parameters
@@ -34,6 +38,8 @@ def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, AffineCache]:
     x : (N, d_1, ..., d_k) float, with d_1 ... d_k = D
     w : (D, M) float
     b : (M,) float
+    precision : "float32" or "bfloat16"
+        Of what the product multiplies where x is float32; see `unrolled.layers.product`.
 
     Returns
     -------
@@ -46,6 +52,8 @@ def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, AffineCache]:
         If D or M do not match.
     DTypeError
         If the arguments are not of one floating-point dtype.
+    InputError
+        If there is no such precision.
 
     References
     ----------
@@ -54,8 +62,9 @@ def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, AffineCache]:
     check_floats("affine_forward", x=x, w=w, b=b)
     rows = _flatten("affine_forward", x)
     check_shapes("affine_forward", x=(rows, "N D"), w=(w, "D M"), b=(b, "M"))
-    out = rows @ w + b
-    return out, AffineCache(x, w, b, out)
+    check_precision("affine_forward", precision)
+    out = product(rows, w, b, precision=precision)
+    return out, AffineCache(x, w, b, out, precision)
 
 
 def affine_backward(dout: Array, cache: AffineCache) -> AffineGrads:
@@ -81,13 +90,16 @@ def affine_backward(dout: Array, cache: AffineCache) -> AffineGrads:
     ----------
     Goodfellow, Bengio & Courville (2016), section 6.5.6.
     """
-    x, w, _, out = cache
+    x, w, _, out, precision = cache
     check_gradient("affine_backward", "dout", dout, out.shape, out.dtype)
     rows = _flatten("affine_backward", x)
-    return AffineGrads((dout @ w.T).reshape(x.shape), rows.T @ dout, dout.sum(axis=0))
+    dx = product(dout, w.T, precision=precision).reshape(x.shape)
+    return AffineGrads(dx, product(rows.T, dout, precision=precision), dout.sum(axis=0))
 
 
-def temporal_affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, AffineCache]:
+def temporal_affine_forward(
+    x: Array, w: Array, b: Array, *, precision: str = "float32"
+) -> tuple[Array, AffineCache]:
     r"""Affine layer at every time step, :math:`y_{nt} = x_{nt} W + b`, as one product.
 
     Parameters
@@ -95,6 +107,8 @@ def temporal_affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, Affine
     x : (N, T, D) float
     w : (D, M) float
     b : (M,) float
+    precision : "float32" or "bfloat16"
+        Of what the product multiplies where x is float32; see `unrolled.layers.product`.
 
     Returns
     -------
@@ -107,6 +121,8 @@ def temporal_affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, Affine
         If D or M do not match.
     DTypeError
         If the arguments are not of one floating-point dtype.
+    InputError
+        If there is no such precision.
 
     References
     ----------
@@ -115,8 +131,9 @@ def temporal_affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, Affine
     check_floats("temporal_affine_forward", x=x, w=w, b=b)
     size = check_shapes("temporal_affine_forward", x=(x, "N T D"), w=(w, "D M"), b=(b, "M"))
     rows = x.reshape(size["N"] * size["T"], size["D"])
-    out = (rows @ w + b).reshape(size["N"], size["T"], size["M"])
-    return out, AffineCache(x, w, b, out)
+    check_precision("temporal_affine_forward", precision)
+    out = product(rows, w, b, precision=precision).reshape(size["N"], size["T"], size["M"])
+    return out, AffineCache(x, w, b, out, precision)
 
 
 def temporal_affine_backward(dout: Array, cache: AffineCache) -> AffineGrads:
@@ -140,11 +157,12 @@ def temporal_affine_backward(dout: Array, cache: AffineCache) -> AffineGrads:
     ----------
     Goodfellow, Bengio & Courville (2016), section 10.2.2.
     """
-    x, w, _, out = cache
+    x, w, _, out, precision = cache
     check_gradient("temporal_affine_backward", "dout", dout, out.shape, out.dtype)
     steps = x.shape[0] * x.shape[1]
     rows, drows = x.reshape(steps, x.shape[2]), dout.reshape(steps, dout.shape[2])
-    return AffineGrads((drows @ w.T).reshape(x.shape), rows.T @ drows, drows.sum(axis=0))
+    dx = product(drows, w.T, precision=precision).reshape(x.shape)
+    return AffineGrads(dx, product(rows.T, drows, precision=precision), drows.sum(axis=0))
 
 
 def _flatten(where: str, x: Array) -> Array:

@@ -7,7 +7,7 @@ zero. Adding a cell is one file of layers and one entry in `CELLS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +18,24 @@ from unrolled.layers.rnn import rnn_packed_backward, rnn_packed_forward, rnn_ste
 State = tuple[Array, ...]
 
 
+class Forward(Protocol):
+    """A packed forward pass."""
+
+    def __call__(
+        self,
+        x: Array,
+        h0: Array,
+        Wx: Array,
+        Wh: Array,
+        b: Array,
+        batch_sizes: Sequence[int],
+        *,
+        precision: str = ...,
+    ) -> tuple[Array, Any]:
+        """Give the states and what the backward pass needs."""
+        ...
+
+
 class Cell(NamedTuple):
     """What a model asks of a recurrent cell.
 
@@ -25,14 +43,14 @@ class Cell(NamedTuple):
     ----------
     gates : int
         Width of Wx, Wh and b, in units of H.
-    forward : ``(x, h0, Wx, Wh, b, batch_sizes) -> (h, cache)``, packed
+    forward : ``(x, h0, Wx, Wh, b, batch_sizes, *, precision) -> (h, cache)``, packed
     backward : ``(dh, cache) -> (dx, dh0, dWx, dWh, db)``, packed
     start : ``(h0) -> state``
     step : ``(x, state, Wx, Wh, b) -> state``
     """
 
     gates: int
-    forward: Callable[[Array, Array, Array, Array, Array, Sequence[int]], tuple[Array, Any]]
+    forward: Forward
     backward: Callable[[Array, Any], tuple[Array, Array, Array, Array, Array]]
     start: Callable[[Array], State]
     step: Callable[[Array, State, Array, Array, Array], State]

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unrolled import kernels
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
 from unrolled.layers.packing import (
     batch_major,
@@ -26,6 +27,7 @@ from unrolled.layers.packing import (
     step_slices,
     time_major,
 )
+from unrolled.layers.product import check_precision, product, runs_compiled
 from unrolled.layers.sigmoid import sigmoid
 
 
@@ -65,6 +67,7 @@ class LSTMCache(NamedTuple):
     h: Array
     c: Array
     batch_sizes: tuple[int, ...]
+    precision: str = "float32"
 
     @property
     def final_h(self) -> Array:
@@ -280,6 +283,7 @@ def lstm_packed_forward(
     batch_sizes: Sequence[int],
     *,
     c0: Array | None = None,
+    precision: str = "float32",
 ) -> tuple[Array, LSTMCache]:
     r"""LSTM over packed sequences (see `unrolled.layers.packing`).
 
@@ -296,6 +300,8 @@ def lstm_packed_forward(
         Sequences present at each step, never growing; they add up to P.
     c0 : (N, H) float, optional
         Cell state before the first step; zero unless given.
+    precision : "float32" or "bfloat16"
+        Of what products multiply where x is float32; see `unrolled.layers.product`.
 
     Returns
     -------
@@ -308,6 +314,8 @@ def lstm_packed_forward(
         If D or H do not match, or the batch sizes do not fit.
     DTypeError
         If the arrays are not of one floating-point dtype, or the batch sizes are no integers.
+    InputError
+        If there is no such precision.
 
     References
     ----------
@@ -325,16 +333,22 @@ def lstm_packed_forward(
         c0=(c0, "N H"),
     )
     check_batch_sizes("lstm_packed_forward", batch_sizes, size["N"], size["P"])
-    gates = x @ Wx + b  # every step's input at once; each step turns its rows into gates
-    h = np.empty((size["P"], size["H"]), x.dtype)
-    c = np.empty_like(h)
-    prev_h, prev_c = h0, c0
-    for rows in step_slices(batch_sizes):
-        n = rows.stop - rows.start
-        gates[rows] += prev_h[:n] @ Wh
-        h[rows], c[rows] = _cell_forward(gates[rows], prev_c[:n])
-        prev_h, prev_c = h[rows], c[rows]
-    return h, LSTMCache(x, h0, c0, Wx, Wh, gates, h, c, tuple(batch_sizes))
+    check_precision("lstm_packed_forward", precision)
+    batch_sizes = tuple(map(int, batch_sizes))
+    # Every step's input at once; each step turns its rows into gates.
+    gates = product(x, Wx, b, precision=precision)
+    if runs_compiled(gates):
+        h, c = kernels.lstm_loop_forward(gates, Wh, h0, c0, batch_sizes, precision=precision)
+    else:
+        h = np.empty((size["P"], size["H"]), x.dtype)
+        c = np.empty_like(h)
+        prev_h, prev_c = h0, c0
+        for rows in step_slices(batch_sizes):
+            n = rows.stop - rows.start
+            gates[rows] += product(prev_h[:n], Wh, precision=precision)
+            h[rows], c[rows] = _cell_forward(gates[rows], prev_c[:n])
+            prev_h, prev_c = h[rows], c[rows]
+    return h, LSTMCache(x, h0, c0, Wx, Wh, gates, h, c, batch_sizes, precision)
 
 
 def lstm_packed_backward(
@@ -366,10 +380,33 @@ def lstm_packed_backward(
     ----------
     Greff et al. (2017), appendix A, without peepholes.
     """
-    x, h0, c0, Wx, Wh, gates, h, c, batch_sizes = cache
+    x, h0, c0, Wx, Wh, gates, h, c, batch_sizes, precision = cache
     check_gradient("lstm_packed_backward", "dh", dh, h.shape, h.dtype)
     if dfinal_c is not None:
         check_gradient("lstm_packed_backward", "dfinal_c", dfinal_c, c0.shape, c0.dtype)
+    compiled = runs_compiled(h)
+    if compiled:
+        da, dprev_h, dprev_c, db = kernels.lstm_loop_backward(
+            dh, dfinal_c, Wh, gates, h, c, c0, batch_sizes, precision=precision
+        )
+    else:
+        da, dprev_h, dprev_c = _loop_backward(dh, dfinal_c, cache)
+        db = da.sum(axis=0)
+    prev_h = previous_states(h, h0, batch_sizes)
+    if compiled:
+        dx, dWx, dWh = kernels.recurrent_gradients(da, x, prev_h, Wx, precision=precision)
+    else:
+        dx = product(da, Wx.T, precision=precision)
+        dWx = product(x.T, da, precision=precision)
+        dWh = product(prev_h.T, da, precision=precision)
+    return LSTMGrads(dx, dprev_h, dWx, dWh, db, dc0=dprev_c)
+
+
+def _loop_backward(
+    dh: Array, dfinal_c: Array | None, cache: LSTMCache
+) -> tuple[Array, Array, Array]:
+    """Go back through the steps; return da (P, 4 H), dh0 and dc0."""
+    _, h0, c0, _, Wh, gates, _, c, batch_sizes, precision = cache
     prev_c, tanh_c, da = previous_states(c, c0, batch_sizes), np.tanh(c), np.empty_like(gates)
     dprev_h = np.zeros_like(h0)
     dprev_c = np.zeros_like(c0) if dfinal_c is None else dfinal_c.copy()
@@ -378,9 +415,8 @@ def lstm_packed_backward(
         dprev_c[:n] = _cell_backward(
             dh[rows] + dprev_h[:n], dprev_c[:n], gates[rows], prev_c[rows], tanh_c[rows], da[rows]
         )
-        dprev_h[:n] = da[rows] @ Wh.T
-    prev_h = previous_states(h, h0, batch_sizes)
-    return LSTMGrads(da @ Wx.T, dprev_h, x.T @ da, prev_h.T @ da, da.sum(axis=0), dc0=dprev_c)
+        dprev_h[:n] = product(da[rows], Wh.T, precision=precision)
+    return da, dprev_h, dprev_c
 
 
 def _cell_forward(gates: Array, prev_c: Array) -> tuple[Array, Array]:

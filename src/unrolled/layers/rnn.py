@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unrolled import kernels
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
 from unrolled.layers.packing import (
     batch_major,
@@ -21,6 +22,7 @@ from unrolled.layers.packing import (
     step_slices,
     time_major,
 )
+from unrolled.layers.product import check_precision, product, runs_compiled
 
 
 class RNNStepCache(NamedTuple):
@@ -52,6 +54,7 @@ class RNNCache(NamedTuple):
     Wh: Array
     h: Array
     batch_sizes: tuple[int, ...]
+    precision: str = "float32"
 
 
 class RNNGrads(NamedTuple):
@@ -205,7 +208,14 @@ def rnn_backward(dh: Array, cache: RNNCache) -> RNNGrads:
 
 
 def rnn_packed_forward(
-    x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, batch_sizes: Sequence[int]
+    x: Array,
+    h0: Array,
+    Wx: Array,
+    Wh: Array,
+    b: Array,
+    batch_sizes: Sequence[int],
+    *,
+    precision: str = "float32",
 ) -> tuple[Array, RNNCache]:
     r"""Tanh recurrence over packed sequences (see `unrolled.layers.packing`).
 
@@ -220,6 +230,8 @@ def rnn_packed_forward(
     b : (H,) float
     batch_sizes : T ints
         Sequences present at each step, never growing; they add up to P.
+    precision : "float32" or "bfloat16"
+        Of what products multiply where x is float32; see `unrolled.layers.product`.
 
     Returns
     -------
@@ -232,6 +244,8 @@ def rnn_packed_forward(
         If D or H do not match, or the batch sizes do not fit.
     DTypeError
         If the arrays are not of one floating-point dtype, or the batch sizes are no integers.
+    InputError
+        If there is no such precision.
 
     References
     ----------
@@ -247,12 +261,18 @@ def rnn_packed_forward(
         b=(b, "H"),
     )
     check_batch_sizes("rnn_packed_forward", batch_sizes, size["N"], size["P"])
-    h = x @ Wx + b  # every step's input at once; each step turns its rows into states
-    prev_h = h0
-    for rows in step_slices(batch_sizes):
-        h[rows] += prev_h[: rows.stop - rows.start] @ Wh
-        prev_h = np.tanh(h[rows], out=h[rows])
-    return h, RNNCache(x, h0, Wx, Wh, h, tuple(batch_sizes))
+    check_precision("rnn_packed_forward", precision)
+    batch_sizes = tuple(map(int, batch_sizes))
+    # Every step's input at once; each step turns its rows into states.
+    h = product(x, Wx, b, precision=precision)
+    if runs_compiled(h):
+        kernels.rnn_loop_forward(h, Wh, h0, batch_sizes, precision=precision)
+    else:
+        prev_h = h0
+        for rows in step_slices(batch_sizes):
+            h[rows] += product(prev_h[: rows.stop - rows.start], Wh, precision=precision)
+            prev_h = np.tanh(h[rows], out=h[rows])
+    return h, RNNCache(x, h0, Wx, Wh, h, batch_sizes, precision)
 
 
 def rnn_packed_backward(dh: Array, cache: RNNCache) -> RNNGrads:
@@ -279,13 +299,24 @@ def rnn_packed_backward(dh: Array, cache: RNNCache) -> RNNGrads:
     ----------
     Werbos (1990), equations 10 to 12; Goodfellow, Bengio & Courville (2016), section 10.2.2.
     """
-    x, h0, Wx, Wh, h, batch_sizes = cache
+    x, h0, Wx, Wh, h, batch_sizes, precision = cache
     check_gradient("rnn_packed_backward", "dh", dh, h.shape, h.dtype)
-    da = 1 - h * h  # tanh' in terms of its output; each step multiplies by what reaches it
-    dprev_h = np.zeros_like(h0)
-    for rows in reversed([*step_slices(batch_sizes)]):
-        n = rows.stop - rows.start
-        da[rows] *= dh[rows] + dprev_h[:n]
-        dprev_h[:n] = da[rows] @ Wh.T
+    compiled = runs_compiled(h)
+    if compiled:
+        da, dprev_h, db = kernels.rnn_loop_backward(dh, Wh, h, h0, batch_sizes, precision=precision)
+    else:
+        da = 1 - h * h  # tanh' in terms of its output; each step multiplies by what reaches it
+        dprev_h = np.zeros_like(h0)
+        for rows in reversed([*step_slices(batch_sizes)]):
+            n = rows.stop - rows.start
+            da[rows] *= dh[rows] + dprev_h[:n]
+            dprev_h[:n] = product(da[rows], Wh.T, precision=precision)
+        db = da.sum(axis=0)
     prev_h = previous_states(h, h0, batch_sizes)
-    return RNNGrads(da @ Wx.T, dprev_h, x.T @ da, prev_h.T @ da, da.sum(axis=0))
+    if compiled:
+        dx, dWx, dWh = kernels.recurrent_gradients(da, x, prev_h, Wx, precision=precision)
+    else:
+        dx = product(da, Wx.T, precision=precision)
+        dWx = product(x.T, da, precision=precision)
+        dWh = product(prev_h.T, da, precision=precision)
+    return RNNGrads(dx, dprev_h, dWx, dWh, db)

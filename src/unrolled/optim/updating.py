@@ -11,9 +11,10 @@ import math
 
 import numpy as np
 
+from unrolled import kernels
 from unrolled.errors import DTypeError, InputError, ShapeError
 from unrolled.layers.arrays import Array
-from unrolled.optim.rules import Rule
+from unrolled.optim.rules import Adam, Rule
 
 # Weights are handled in stretches that stay in a core's cache: each is read from memory once per
 # step, and the room to calculate in stays small whatever the size of the model.
@@ -156,14 +157,30 @@ def _update_one(
     decay: float,
     scale: float,
 ) -> None:
-    """Walk over one flat parameter in stretches; this loop is what a fused kernel replaces."""
+    """Walk over one flat parameter in stretches; compiled, Adam's is one pass."""
+    decoupled = rule.decoupled_decay
+    if isinstance(rule, Adam) and param.dtype == np.float32 and kernels.compiled() is not None:
+        kernels.adam_step(
+            param,
+            np.ascontiguousarray(grad),
+            *slots,
+            beta1=rule.beta1,
+            beta2=rule.beta2,
+            eps=rule.eps,
+            step=step,
+            learning_rate=learning_rate,
+            scale=scale,
+            decay=0.0 if decoupled else decay,
+            shrink=1 - learning_rate * decay if decoupled else 1.0,
+        )
+        return
     room = np.empty((2, min(_STRETCH, param.size)), dtype=param.dtype)
     for start in range(0, param.size, _STRETCH):
         here = slice(start, start + _STRETCH)
         weights = param[here]
         scaled, spare = room[:, : weights.size]
         np.multiply(grad[here], scale, out=scaled)
-        if decay and rule.decoupled_decay:
+        if decay and decoupled:
             weights *= 1 - learning_rate * decay
         elif decay:
             np.multiply(weights, decay, out=spare)

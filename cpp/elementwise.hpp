@@ -1,0 +1,55 @@
+// Work on single numbers: Adam's step, and the functions as the tests see them.
+#pragma once
+
+#include "kernels.hpp"
+#include "math.hpp"
+#include "product.hpp"
+
+namespace {
+
+using unrolled::AdamArgs;
+
+constexpr long kStretch = 16384;
+
+struct AdamJob {
+    const AdamArgs& args;
+    long next = 0;
+
+    static void run(void* self, const Worker&) {
+        auto& job = *static_cast<AdamJob*>(self);
+        for (long at; (at = take(&job.next) * kStretch) < job.args.size;)
+            job.stretch(at, at_most(kStretch, job.args.size - at));
+    }
+
+    // In the order of `unrolled.optim.rules.Adam.advance`.
+    void stretch(long at, long size) const {
+        float *__restrict param = args.param + at, *__restrict m = args.m + at,
+              *__restrict v = args.v + at;
+        const float* __restrict grad = args.grad + at;
+        const AdamArgs a = args;
+        for (long i = 0; i < size; ++i) {
+            const float w = param[i] * a.shrink;
+            const float g = grad[i] * a.scale + w * a.decay;
+            const float v1 = v[i] * a.keep_v + g * g * a.take_v;
+            const float m1 = m[i] * a.keep_m + g * a.take_m;
+            v[i] = v1;
+            m[i] = m1;
+            param[i] = w - m1 / (__builtin_sqrtf(v1) / a.root_v + a.eps) * a.rate;
+        }
+    }
+};
+
+inline void adam(const AdamArgs& args) {
+    AdamJob job{args};
+    unrolled::run_region(&AdamJob::run, &job);
+}
+
+template <Floats (*function)(Floats)>
+void map(const float* x, float* y, long size) {
+    for (long i = 0; i < size; i += kLanes) {
+        const int n = (int)at_most(kLanes, size - i);
+        store_some(y + i, function(load_some(x + i, n)), n);
+    }
+}
+
+}  // namespace

@@ -1,0 +1,84 @@
+// Matrix products of bfloat16 with float32 sums on AMX tiles; see engine_float.hpp for the
+// interface. A block is 2 x 2 tiles: four sums, each operand tile loaded once for two products.
+#pragma once
+
+#include "tiles.hpp"
+
+namespace {
+
+struct AmxEngine {
+    using Packed = uint32_t;
+    static constexpr int kRows = 32, kCols = 32, kWidth = 16, kDepth = 32;
+    static constexpr int kBlock = 512;
+    using Session = TileSession;
+
+    // Panels are [32 steps][2 tiles].
+    static long size_a(long K) { return K / 32 * 2 * kTileWords; }
+    static long size_b(long K) { return K / 32 * 2 * kTileWords; }
+
+    static void pack_a(uint32_t* panel, long k0, const float* src, long ld, bool trans, int rows,
+                       long K) {
+        uint32_t* to = panel + size_a(k0);
+        for (long k = 0; k < K; k += 32)
+            for (int half = 0; half < 2; ++half, to += kTileWords) {
+                const int lines = rows - 16 * half;
+                if (trans)
+                    tile_across(to, src + k * ld + 16 * half, ld, lines, K - k, true);
+                else
+                    tile_along(to, src + 16 * half * ld + k, ld, lines, K - k, false);
+            }
+    }
+
+    static void pack_b(uint32_t* panel, int strip, long k0, const float* src, long ld, bool trans,
+                       int cols, long K) {
+        uint32_t* to = panel + size_b(k0) + strip * kTileWords;
+        for (long k = 0; k < K; k += 32, to += 2 * kTileWords) {
+            if (trans)
+                tile_along(to, src + k, ld, cols, K - k, true);
+            else
+                tile_across(to, src + k * ld, ld, cols, K - k, false);
+        }
+    }
+
+    static void put_a(uint32_t* panels, long K, long row, long k, const float* values) {
+        uint32_t* tile = panels + row / 32 * size_a(K) + size_a(k / 32 * 32) + row % 32 / 16 * kTileWords;
+        const __m512i bits = (__m512i)(round_bf16(load(values)) >> 16);
+        _mm256_storeu_si256((__m256i*)(tile + row % 16 * 16 + k % 32 / 2), _mm512_cvtepi32_epi16(bits));
+    }
+
+    static void block(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows, float* out) {
+        a += size_a(k0);
+        b += size_b(k0);
+        const long steps = (k1 - k0) / 32;
+        _tile_zero(0);
+        _tile_zero(1);
+        if (rows <= 16) {
+            for (long k = 0; k < steps; ++k, a += 2 * kTileWords, b += 2 * kTileWords) {
+                _tile_loadd(4, a, 64);
+                _tile_loadd(6, b, 64);
+                _tile_dpbf16ps(0, 4, 6);
+                _tile_loadd(7, b + kTileWords, 64);
+                _tile_dpbf16ps(1, 4, 7);
+            }
+        } else {
+            _tile_zero(2);
+            _tile_zero(3);
+            for (long k = 0; k < steps; ++k, a += 2 * kTileWords, b += 2 * kTileWords) {
+                _tile_loadd(4, a, 64);
+                _tile_loadd(6, b, 64);
+                _tile_dpbf16ps(0, 4, 6);
+                _tile_loadd(7, b + kTileWords, 64);
+                _tile_dpbf16ps(1, 4, 7);
+                _tile_loadd(5, a + kTileWords, 64);
+                _tile_dpbf16ps(2, 5, 6);
+                _tile_dpbf16ps(3, 5, 7);
+            }
+            _tile_stored(2, out + 16 * kCols, 4 * kCols);
+            _tile_stored(3, out + 16 * kCols + 16, 4 * kCols);
+        }
+        _tile_stored(0, out, 4 * kCols);
+        _tile_stored(1, out + 16, 4 * kCols);
+    }
+};
+
+}  // namespace

@@ -1,0 +1,83 @@
+// Matrix products of bfloat16 with float32 sums by AVX-512's pairwise dot product; see
+// engine_float.hpp for the interface. Panels hold words of two steps: [pair][row], [pair][column].
+#pragma once
+
+#include "tiles.hpp"
+
+namespace {
+
+struct DotEngine {
+    using Packed = uint32_t;
+    static constexpr int kRows = 14, kCols = 32, kWidth = 16, kDepth = 32;
+    static constexpr int kBlock = 512;
+
+    struct Session {};
+
+    static long size_a(long K) { return kRows * K / 2; }
+    static long size_b(long K) { return kCols * K / 2; }
+
+    static void pack_a(uint32_t* panel, long k0, const float* src, long ld, bool trans, int rows,
+                       long K) {
+        alignas(64) uint32_t tile[kTileWords];
+        for (long k = 0; k < K; k += 32) {
+            if (trans)
+                tile_across(tile, src + k * ld, ld, rows, K - k, false);
+            else
+                tile_along(tile, src + k, ld, rows, K - k, true);
+            uint32_t* to = panel + size_a(k0 + k);
+            for (int pair = 0; pair < 16; ++pair)
+                std::memcpy(to + pair * kRows, tile + 16 * pair, 4 * kRows);
+        }
+    }
+
+    static void pack_b(uint32_t* panel, int strip, long k0, const float* src, long ld, bool trans,
+                       int cols, long K) {
+        alignas(64) uint32_t tile[kTileWords];
+        for (long k = 0; k < K; k += 32) {
+            if (trans)
+                tile_along(tile, src + k, ld, cols, K - k, true);
+            else
+                tile_across(tile, src + k * ld, ld, cols, K - k, false);
+            uint32_t* to = panel + size_b(k0 + k) + 16 * strip;
+            for (int pair = 0; pair < 16; ++pair) std::memcpy(to + pair * kCols, tile + 16 * pair, 64);
+        }
+    }
+
+    static void put_a(uint32_t* panels, long K, long row, long k, const float* values) {
+        uint32_t words[8];
+        const __m512i bits = (__m512i)(round_bf16(load(values)) >> 16);
+        _mm256_storeu_si256((__m256i*)words, _mm512_cvtepi32_epi16(bits));
+        uint32_t* to = panels + row / kRows * size_a(K) + size_a(k) + row % kRows;
+        for (int pair = 0; pair < 8; ++pair) to[pair * kRows] = words[pair];
+    }
+
+    static void block(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows, float* out) {
+        rows_at_most<kRows>(a + size_a(k0), b + size_b(k0), (k1 - k0) / 2, rows, out);
+    }
+
+private:
+    template <int R>
+    static void rows_at_most(const uint32_t* a, const uint32_t* b, long pairs, int rows, float* out) {
+        if constexpr (R > 1) {
+            if (rows < R) return rows_at_most<R - 1>(a, b, pairs, rows, out);
+        }
+        __m512 sums[R][2] = {};
+        for (long k = 0; k < pairs; ++k, a += kRows, b += kCols) {
+            const __m512bh b0 = (__m512bh)_mm512_loadu_si512(b);
+            const __m512bh b1 = (__m512bh)_mm512_loadu_si512(b + 16);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; ++r) {
+                const __m512bh both = (__m512bh)_mm512_set1_epi32((int)a[r]);
+                sums[r][0] = _mm512_dpbf16_ps(sums[r][0], both, b0);
+                sums[r][1] = _mm512_dpbf16_ps(sums[r][1], both, b1);
+            }
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+            _mm512_storeu_ps(out + r * kCols, sums[r][0]);
+            _mm512_storeu_ps(out + r * kCols + 16, sums[r][1]);
+        }
+    }
+};
+
+}  // namespace

@@ -1,0 +1,100 @@
+// Matrix products with float32 multiply-adds, for every instruction set.
+//
+// An engine packs its operands into panels and multiplies one block of kRows x kCols:
+//   A panels: kRows rows, [k][row]      B panels: kCols columns, [k][column]
+// so that the inner loop walks both without a stride. All engines share this interface:
+//   pack_a, pack_b   lay out a panel from a row-major matrix or its transpose, zeros to the edges
+//   put_a            writes 16 neighbours of one row, as a time loop produces them
+//   block            multiplies panels over steps [k0, k1) into out, kCols floats a row
+#pragma once
+
+#include "vec.hpp"
+
+namespace {
+
+// With Round, operands are rounded to bfloat16 first: the products are then those of a CPU that
+// has bfloat16 units (exact in float32), on one that has none.
+template <bool Round>
+struct FloatEngine {
+    using Packed = float;
+    static constexpr int kRows = kLanes == 16 ? 14 : 6;  // accumulators fill the register file
+    static constexpr int kCols = 2 * kLanes;
+    static constexpr int kWidth = kCols < kStrip ? kCols : kStrip;  // columns packed at a time
+    static constexpr int kDepth = 1;                                // K is padded to its multiple
+    static constexpr int kBlock = 512;  // steps of K between writes of the sums
+
+    struct Session {};  // what a thread holds while it multiplies: nothing
+
+    static long size_a(long K) { return kRows * K; }
+    static long size_b(long K) { return kCols * K; }
+
+    static Floats rounded(Floats v) { return Round ? to_bf16(v) : v; }
+    static float rounded(float x) { return Round ? to_bf16(splat(x))[0] : x; }
+
+    // Rows [0, rows) and steps [0, K) of src (of its transpose where trans) to steps [k0, k0 + K).
+    static void pack_a(float* panel, long k0, const float* src, long ld, bool trans, int rows,
+                       long K) {
+        float* to = panel + k0 * kRows;
+        if (trans) {
+            for (long k = 0; k < K; ++k, to += kRows)
+                for (int r = 0; r < kRows; r += kLanes) copy(to + r, src + k * ld + r, rows - r, kRows - r);
+            return;
+        }
+        for (int r = 0; r < kRows; ++r)
+            for (long k = 0; k < K; ++k)
+                to[k * kRows + r] = r < rows ? rounded(src[r * ld + k]) : 0.0f;
+    }
+
+    // Columns [0, cols) of a strip, at most kWidth, to the panel's strip-th.
+    static void pack_b(float* panel, int strip, long k0, const float* src, long ld, bool trans,
+                       int cols, long K) {
+        float* to = panel + k0 * kCols + strip * kWidth;
+        if (trans) {
+            for (int c = 0; c < kWidth; ++c)
+                for (long k = 0; k < K; ++k)
+                    to[k * kCols + c] = c < cols ? rounded(src[c * ld + k]) : 0.0f;
+            return;
+        }
+        for (long k = 0; k < K; ++k, to += kCols)
+            for (int c = 0; c < kWidth; c += kLanes)
+                store(to + c, rounded(load_some(src + k * ld + c, cols - c)));
+    }
+
+    static void put_a(float* panels, long K, long row, long k, const float* values) {
+        float* to = panels + row / kRows * size_a(K) + k * kRows + row % kRows;
+        for (int i = 0; i < kStrip; ++i) to[i * kRows] = rounded(values[i]);
+    }
+
+    static void block(const float* a, const float* b, long k0, long k1, int rows, float* out) {
+        rows_at_most<kRows>(a + k0 * kRows, b + k0 * kCols, k1 - k0, rows, out);
+    }
+
+private:
+    static void copy(float* to, const float* from, int valid, int room) {
+        store_some(to, rounded(load_some(from, valid)), room);
+    }
+
+    // A block of few rows does no work for those it has not: one loop is compiled for each count.
+    template <int R>
+    static void rows_at_most(const float* a, const float* b, long K, int rows, float* out) {
+        if constexpr (R > 1) {
+            if (rows < R) return rows_at_most<R - 1>(a, b, K, rows, out);
+        }
+        Floats sums[R][2] = {};
+        for (long k = 0; k < K; ++k, a += kRows, b += kCols) {
+            const Floats b0 = load(b), b1 = load(b + kLanes);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; ++r) {
+                sums[r][0] += b0 * a[r];
+                sums[r][1] += b1 * a[r];
+            }
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+            store(out + r * kCols, sums[r][0]);
+            store(out + r * kCols + kLanes, sums[r][1]);
+        }
+    }
+};
+
+}  // namespace

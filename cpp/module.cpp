@@ -1,0 +1,218 @@
+// What Python sees: one object per path, whose methods check their arrays and let go of the GIL.
+#include <optional>
+#include <string>
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+
+#include "cpu.hpp"
+#include "kernels.hpp"
+#include "pool.hpp"
+#include "scratch.hpp"
+
+namespace nb = nanobind;
+
+namespace unrolled {
+namespace {
+
+using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using Ids = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu>;
+
+static_assert(sizeof(long) == sizeof(int64_t), "sizes and word ids are long");
+
+void need(bool holds, const char* what) {
+    if (!holds) throw nb::value_error(what);
+}
+
+template <class A>
+long rows(const A& a) {
+    return static_cast<long>(a.shape(0));
+}
+
+template <class A>
+bool is(const A& a, long m, long n) {
+    return a.ndim() == 2 && rows(a) == m && static_cast<long>(a.shape(1)) == n;
+}
+
+template <class A>
+bool is(const A& a, long m) {
+    return a.ndim() == 1 && rows(a) == m;
+}
+
+// (M, K) as it lies, or stored as its transpose (K, M).
+Matrix matrix(const In& a, bool trans, long m, long n, const char* what) {
+    need(trans ? is(a, n, m) : is(a, m, n), what);
+    return {a.data(), static_cast<long>(a.shape(1)), trans};
+}
+
+const long* data(const Ids& ids) { return reinterpret_cast<const long*>(ids.data()); }
+
+// Holds sizes to N sequences, never growing, and P rows.
+void check_sizes(const Ids& sizes, long N, long P) {
+    need(sizes.ndim() == 1, "sizes must have one axis");
+    long total = 0, before = N;
+    for (size_t t = 0; t < sizes.shape(0); ++t) {
+        const long size = sizes.data()[t];
+        need(size >= 0 && size <= before, "sizes must not grow");
+        total += before = size;
+    }
+    need(total == P, "sizes must add up to the rows");
+}
+
+class Path {
+public:
+    Path(const std::string& name, const Kernels* table) : name_(name), table_(table) {}
+
+    const std::string& name() const { return name_; }
+
+    void product(In a, bool a_trans, In b, bool b_trans, Out c, std::optional<In> bias,
+                 bool accumulate, bool bf16) const {
+        need(c.ndim() == 2 && a.ndim() == 2, "operands must have two axes");
+        const long M = rows(c), N = static_cast<long>(c.shape(1));
+        const long K = static_cast<long>(a.shape(a_trans ? 0 : 1));
+        if (bias) need(is(*bias, N), "bias must match the columns");
+        const ProductArgs args{matrix(a, a_trans, M, K, "a does not fit"),
+                               matrix(b, b_trans, K, N, "b does not fit"),
+                               M, N, K, c.data(), N, bias ? bias->data() : nullptr, accumulate};
+        nb::gil_scoped_release release;
+        table_->product[bf16](args);
+    }
+
+    void rnn_forward(Ids sizes, In Wh, In h0, Out h, bool bf16) const {
+        need(h0.ndim() == 2, "h0 must have two axes");
+        const long N = rows(h0), H = static_cast<long>(h0.shape(1)), P = rows(h);
+        check_sizes(sizes, N, P);
+        need(is(Wh, H, H) && is(h, P, H), "shapes do not fit");
+        const RecurrentArgs args{rows(sizes), N, P, H, data(sizes), Wh.data(), h0.data(), nullptr,
+                                 h.data(), h.data(), nullptr};
+        nb::gil_scoped_release release;
+        table_->rnn_forward[bf16](args);
+    }
+
+    void lstm_forward(Ids sizes, In Wh, In h0, In c0, Out gates, Out h, Out c, bool bf16) const {
+        need(h0.ndim() == 2, "h0 must have two axes");
+        const long N = rows(h0), H = static_cast<long>(h0.shape(1)), P = rows(h);
+        check_sizes(sizes, N, P);
+        need(is(Wh, H, 4 * H) && is(c0, N, H) && is(gates, P, 4 * H) && is(h, P, H) && is(c, P, H),
+             "shapes do not fit");
+        const RecurrentArgs args{rows(sizes), N, P, H, data(sizes), Wh.data(), h0.data(), c0.data(),
+                                 gates.data(), h.data(), c.data()};
+        nb::gil_scoped_release release;
+        table_->lstm_forward[bf16](args);
+    }
+
+    void rnn_backward(Ids sizes, In Wh, In h, In dh, Out da, Out dh0, Out db, bool bf16) const {
+        need(dh0.ndim() == 2, "dh0 must have two axes");
+        const long N = rows(dh0), H = static_cast<long>(dh0.shape(1)), P = rows(h);
+        check_sizes(sizes, N, P);
+        need(is(Wh, H, H) && is(h, P, H) && is(dh, P, H) && is(da, P, H) && is(db, H),
+             "shapes do not fit");
+        const RecurrentGradArgs args{rows(sizes), N, P, H, data(sizes), Wh.data(), nullptr, nullptr,
+                                     h.data(), nullptr, dh.data(), da.data(), dh0.data(), nullptr,
+                                     db.data()};
+        nb::gil_scoped_release release;
+        table_->rnn_backward[bf16](args);
+    }
+
+    void lstm_backward(Ids sizes, In Wh, In c0, In gates, In h, In c, In dh, Out da, Out dh0,
+                       Out dc0, Out db, bool bf16) const {
+        need(dh0.ndim() == 2, "dh0 must have two axes");
+        const long N = rows(dh0), H = static_cast<long>(dh0.shape(1)), P = rows(h);
+        check_sizes(sizes, N, P);
+        need(is(Wh, H, 4 * H) && is(c0, N, H) && is(dc0, N, H) && is(gates, P, 4 * H) &&
+                 is(h, P, H) && is(c, P, H) && is(dh, P, H) && is(da, P, 4 * H) && is(db, 4 * H),
+             "shapes do not fit");
+        const RecurrentGradArgs args{rows(sizes), N, P, H, data(sizes), Wh.data(), c0.data(),
+                                     gates.data(), h.data(), c.data(), dh.data(), da.data(),
+                                     dh0.data(), dc0.data(), db.data()};
+        nb::gil_scoped_release release;
+        table_->lstm_backward[bf16](args);
+    }
+
+    void gradients(In da, In x, In prev_h, In Wx, Out dx, Out dWx, Out dWh, bool bf16) const {
+        need(da.ndim() == 2 && x.ndim() == 2 && prev_h.ndim() == 2, "arrays must have two axes");
+        const long P = rows(da), G = static_cast<long>(da.shape(1));
+        const long D = static_cast<long>(x.shape(1)), H = static_cast<long>(prev_h.shape(1));
+        need(rows(x) == P && rows(prev_h) == P && is(Wx, D, G) && is(dx, P, D) && is(dWx, D, G) &&
+                 is(dWh, H, G), "shapes do not fit");
+        const GradientsArgs args{P, D, H, G, da.data(), x.data(), prev_h.data(), Wx.data(),
+                                 dx.data(), dWx.data(), dWh.data()};
+        nb::gil_scoped_release release;
+        table_->gradients[bf16](args);
+    }
+
+    double cross_entropy(In h, In w, bool w_trans, In b, Ids y, In weights, Out dh, Out dw, Out db,
+                         bool bf16) const {
+        need(h.ndim() == 2 && b.ndim() == 1, "h must have two axes and b one");
+        const long P = rows(h), H = static_cast<long>(h.shape(1)), V = rows(b);
+        need(is(y, P) && is(weights, P) && is(dh, P, H) && is(dw, H, V) && is(db, V),
+             "shapes do not fit");
+        need(V > 0, "the vocabulary is empty");
+        for (long i = 0; i < P; ++i) need(y.data()[i] >= 0 && y.data()[i] < V, "y must be in [0, V)");
+        CrossEntropyArgs args{P, H, V, h.data(), matrix(w, w_trans, H, V, "w does not fit"),
+                              b.data(), weights.data(), data(y), 0.0, dh.data(), dw.data(),
+                              db.data()};
+        nb::gil_scoped_release release;
+        table_->cross_entropy[bf16](args);
+        return args.loss;
+    }
+
+    void adam(Out param, In grad, Out m, Out v, float scale, float decay, float shrink, float keep_m,
+              float take_m, float keep_v, float take_v, float root_v, float eps, float rate) const {
+        const long size = static_cast<long>(param.size());
+        need(static_cast<long>(grad.size()) == size && static_cast<long>(m.size()) == size &&
+                 static_cast<long>(v.size()) == size, "sizes do not fit");
+        const AdamArgs args{size, param.data(), m.data(), v.data(), grad.data(), scale, decay,
+                            shrink, keep_m, take_m, keep_v, take_v, root_v, eps, rate};
+        nb::gil_scoped_release release;
+        table_->adam(args);
+    }
+
+    void map(const std::string& function, In x, Out y) const {
+        need(x.size() == y.size(), "sizes do not fit");
+        const auto call = function == "exp" ? table_->exp
+                          : function == "tanh" ? table_->tanh : table_->sigmoid;
+        call(x.data(), y.data(), static_cast<long>(x.size()));
+    }
+
+private:
+    std::string name_;
+    const Kernels* table_;
+};
+
+// The path of this name and "", or nothing and why it cannot run here.
+std::pair<std::optional<Path>, std::string> find(const std::string& name) {
+    const char* reason = "";
+    const Kernels* table = find_path(name.c_str(), &reason);
+    if (!table) return {std::nullopt, reason};
+    return {Path(name, table), ""};
+}
+
+}  // namespace
+}  // namespace unrolled
+
+NB_MODULE(_compiled, m) {
+    using unrolled::Path;
+    nb::class_<Path>(m, "Path")
+        .def_prop_ro("name", &Path::name)
+        .def("product", &Path::product, nb::arg("a").noconvert(), nb::arg("a_trans"),
+             nb::arg("b").noconvert(), nb::arg("b_trans"), nb::arg("c").noconvert(),
+             nb::arg("bias").none(), nb::arg("accumulate"), nb::arg("bf16"))
+        .def("rnn_forward", &Path::rnn_forward)
+        .def("rnn_backward", &Path::rnn_backward)
+        .def("lstm_forward", &Path::lstm_forward)
+        .def("lstm_backward", &Path::lstm_backward)
+        .def("gradients", &Path::gradients)
+        .def("cross_entropy", &Path::cross_entropy)
+        .def("adam", &Path::adam)
+        .def("map", &Path::map);
+    m.def("find", &unrolled::find);
+    m.def("set_threads", &unrolled::set_threads);
+    m.def("threads", &unrolled::threads);
+    m.def("scratch_bytes", &unrolled::scratch_bytes);
+    m.def("release_scratch", &unrolled::release_scratch);
+}

@@ -1,0 +1,163 @@
+// Whole matrix products from an engine's blocks, inside a parallel region.
+//
+// Both operands are packed once, whole. Each block of c is summed by one thread over K in order, so
+// the result does not depend on how many threads share the work or who takes what.
+#pragma once
+
+#include "kernels.hpp"
+#include "pool.hpp"
+#include "scratch.hpp"
+#include "vec.hpp"
+
+namespace {
+
+using unrolled::Matrix;
+using unrolled::ProductArgs;
+using unrolled::Scratch;
+using unrolled::take;
+using unrolled::Worker;
+
+constexpr long kPackDepth = 256;   // steps packed before going on to the next panel
+constexpr long kPanelsTogether = 4;  // so that lines of the source are read whole
+constexpr long kChunkRows = 224;   // rows and columns a thread takes at a time: a multiple of
+constexpr long kChunkCols = 256;   // every engine's block
+
+inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
+
+inline const float* corner(const Matrix& m, long row, long col) {
+    return m.trans ? m.data + col * m.ld + row : m.data + row * m.ld + col;
+}
+
+// An operand in an engine's panels.
+template <class E>
+struct PackedRows {
+    typename E::Packed* data = nullptr;
+    long rows = 0, K = 0, depth = 0, next = 0;
+
+    void reserve(Scratch& scratch, long rows_, long K_) {
+        rows = rows_, K = K_, depth = round_up(K_, E::kDepth), next = 0;
+        data = scratch.take<typename E::Packed>(panels() * E::size_a(depth));
+    }
+    long panels() const { return ceil_div(rows, E::kRows); }
+    const typename E::Packed* panel(long i) const { return data + i * E::size_a(depth); }
+
+    void pack(const Matrix& m) {
+        const long items = ceil_div(panels(), kPanelsTogether);
+        for (long item; (item = take(&next)) < items;)
+            for (long k = 0; k < K; k += kPackDepth)
+                for (long p = item * kPanelsTogether;
+                     p < at_most(panels(), (item + 1) * kPanelsTogether); ++p) {
+                    const long row = p * E::kRows;
+                    E::pack_a(data + p * E::size_a(depth), k, corner(m, row, k), m.ld, m.trans,
+                              (int)at_most(E::kRows, rows - row), at_most(kPackDepth, K - k));
+                }
+    }
+};
+
+template <class E>
+struct PackedCols {
+    typename E::Packed* data = nullptr;
+    long cols = 0, K = 0, depth = 0, next = 0;
+
+    void reserve(Scratch& scratch, long cols_, long K_) {
+        cols = cols_, K = K_, depth = round_up(K_, E::kDepth), next = 0;
+        data = scratch.take<typename E::Packed>(panels() * E::size_b(depth));
+    }
+    long panels() const { return ceil_div(cols, E::kCols); }
+    const typename E::Packed* panel(long i) const { return data + i * E::size_b(depth); }
+
+    void pack(const Matrix& m) {
+        const long items = ceil_div(panels(), kPanelsTogether);
+        for (long item; (item = take(&next)) < items;)
+            for (long k = 0; k < K; k += kPackDepth)
+                for (long p = item * kPanelsTogether;
+                     p < at_most(panels(), (item + 1) * kPanelsTogether); ++p)
+                    for (int strip = 0; strip < E::kCols / E::kWidth; ++strip) {
+                        const long col = p * E::kCols + strip * E::kWidth;
+                        const long valid = at_most(E::kWidth, cols - col);
+                        E::pack_b(data + p * E::size_b(depth), strip, k,
+                                  valid > 0 ? corner(m, k, col) : m.data, m.ld, m.trans,
+                                  valid > 0 ? (int)valid : 0, at_most(kPackDepth, K - k));
+                    }
+    }
+};
+
+// Where a product's blocks go: into c, with a bias at the first block of K.
+struct Destination {
+    float* c;
+    long ldc;
+    const float* bias;
+    bool accumulate;
+
+    void write(const float* sums, int stride, long row, long col, int rows, int cols,
+               bool first) const {
+        const bool add = accumulate || !first;
+        for (int r = 0; r < rows; ++r) {
+            float* to = c + (row + r) * ldc + col;
+            for (int j = 0; j < cols; j += kLanes) {
+                Floats v = load(sums + r * stride + j);
+                if (first && bias) v += load_some(bias + col + j, cols - j);
+                if (add) v += load_some(to + j, cols - j);
+                store_some(to + j, v, cols - j);
+            }
+        }
+    }
+};
+
+// c = a b from packed operands; next is shared by the threads and starts at zero. A thread goes
+// along the rows of c, so that it writes stretches of memory and not columns of it.
+template <class E>
+void multiply(const Worker& worker, const PackedRows<E>& a, const PackedCols<E>& b,
+              const Destination& to, long* next) {
+    if (a.rows == 0 || b.cols == 0) return;
+    [[maybe_unused]] const typename E::Session session;
+    alignas(64) float sums[E::kRows * E::kCols];
+    const long row_panels = kChunkRows / E::kRows;
+    const long fair = ceil_div(b.panels(), 2 * worker.count);  // a share for everyone
+    const long col_panels = at_most(kChunkCols / E::kCols, fair);
+    const long across = ceil_div(b.panels(), col_panels);
+    const long items = across * ceil_div(a.panels(), row_panels);
+    for (long item; (item = take(next)) < items;) {
+        const long p0 = item / across * row_panels, p1 = at_most(a.panels(), p0 + row_panels);
+        const long q0 = item % across * col_panels, q1 = at_most(b.panels(), q0 + col_panels);
+        for (long k = 0; k == 0 || k < a.depth; k += E::kBlock)
+            for (long p = p0; p < p1; ++p)
+                for (long q = q0; q < q1; ++q) {
+                    const long row = p * E::kRows, col = q * E::kCols;
+                    const int rows = (int)at_most(E::kRows, a.rows - row);
+                    E::block(a.panel(p), b.panel(q), k, at_most(k + E::kBlock, a.depth), rows, sums);
+                    to.write(sums, E::kCols, row, col, rows, (int)at_most(E::kCols, b.cols - col),
+                             k == 0);
+                }
+    }
+}
+
+template <class E>
+struct ProductJob {
+    const ProductArgs& args;
+    PackedRows<E> a;
+    PackedCols<E> b;
+    long next = 0;
+
+    static void run(void* self, const Worker& worker) {
+        auto& job = *static_cast<ProductJob*>(self);
+        const auto& args = job.args;
+        job.a.pack(args.a);
+        job.b.pack(args.b);
+        worker.barrier();
+        multiply<E>(worker, job.a, job.b, {args.c, args.ldc, args.bias, args.accumulate},
+                    &job.next);
+    }
+};
+
+template <class E>
+void product(const ProductArgs& args) {
+    if (args.M == 0 || args.N == 0) return;
+    Scratch scratch;
+    ProductJob<E> job{args, {}, {}};
+    job.a.reserve(scratch, args.M, args.K);
+    job.b.reserve(scratch, args.N, args.K);
+    unrolled::run_region(&ProductJob<E>::run, &job);
+}
+
+}  // namespace

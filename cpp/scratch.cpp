@@ -1,0 +1,89 @@
+#include "scratch.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace unrolled {
+namespace {
+
+constexpr size_t kHuge = size_t{1} << 21;
+constexpr size_t kLeast = size_t{1} << 22;
+
+struct Block {
+    char* data;
+    size_t size;
+};
+
+struct Arena {
+    std::vector<Block> blocks;
+    size_t block = 0, used = 0;
+
+    ~Arena() { clear(); }
+
+    void clear() {
+        for (const auto& each : blocks) std::free(each.data);
+        blocks.clear();
+        block = used = 0;
+    }
+
+    void* take(size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+        // A block for each, of its exact size, so that a step beyond it is seen.
+        bytes = bytes ? bytes : 1;
+        blocks.push_back({static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), bytes});
+        block = blocks.size();
+        return blocks.back().data;
+#endif
+        bytes = (bytes + 127) / 64 * 64;  // a line to spare: kernels may read to a vector's end
+        while (block < blocks.size() && used + bytes > blocks[block].size) ++block, used = 0;
+        if (block == blocks.size()) grow(bytes);
+        void* result = blocks[block].data + used;
+        used += bytes;
+        return result;
+    }
+
+    void grow(size_t bytes) {
+        const size_t size = (std::max(bytes, kLeast) + kHuge - 1) / kHuge * kHuge;
+        void* data = std::aligned_alloc(kHuge, size);
+        if (!data) throw std::bad_alloc();
+#if defined(__linux__)
+        madvise(data, size, MADV_HUGEPAGE);  // packed panels are walked with large strides
+#endif
+        blocks.push_back({static_cast<char*>(data), size});
+        used = 0;
+    }
+};
+
+thread_local Arena arena;
+
+}  // namespace
+
+Scratch::Scratch() : block_(arena.block), used_(arena.used) {}
+
+Scratch::~Scratch() {
+#if defined(__SANITIZE_ADDRESS__)
+    for (; arena.blocks.size() > block_; arena.blocks.pop_back()) std::free(arena.blocks.back().data);
+#endif
+    arena.block = block_;
+    arena.used = used_;
+}
+
+void* Scratch::take(size_t bytes) { return arena.take(bytes); }
+
+void release_scratch() {
+    if (arena.block == 0 && arena.used == 0) arena.clear();
+}
+
+size_t scratch_bytes() {
+    size_t total = 0;
+    for (const auto& each : arena.blocks) total += each.size;
+    return total;
+}
+
+}  // namespace unrolled

@@ -1,0 +1,30 @@
+// Fills the table of kernels from engines: the end of every instruction set's file.
+#pragma once
+
+#include "cross_entropy.hpp"
+#include "elementwise.hpp"
+#include "gradients.hpp"
+#include "kernels.hpp"
+#include "recurrent.hpp"
+
+namespace {
+
+template <class E>
+void use_engine(unrolled::Kernels& table, unrolled::Precision precision) {
+    table.product[precision] = product<E>;
+    table.rnn_forward[precision] = recurrent_forward<E, RnnCell>;
+    table.rnn_backward[precision] = recurrent_backward<E, RnnCell>;
+    table.lstm_forward[precision] = recurrent_forward<E, LstmCell>;
+    table.lstm_backward[precision] = recurrent_backward<E, LstmCell>;
+    table.gradients[precision] = gradients<E>;
+    table.cross_entropy[precision] = cross_entropy<E>;
+}
+
+inline void use_elementwise(unrolled::Kernels& table) {
+    table.adam = adam;
+    table.sigmoid = map<sigmoid>;
+    table.tanh = map<tanh>;
+    table.exp = map<exp>;
+}
+
+}  // namespace

@@ -1,0 +1,135 @@
+// What both tile engines share: tile layout, packing to bfloat16, and the tile configuration.
+//
+// An A tile is 16 rows of 32 steps; a B tile is 16 pairs of steps of 16 columns, the pair side by
+// side (VNNI). Both are 1 KiB and stand in memory as the unit loads them, without a stride.
+#pragma once
+
+#include <immintrin.h>
+
+#include "vec.hpp"
+
+namespace {
+
+constexpr int kTileWords = 256;  // 32-bit words in a tile, two bfloat16 each
+
+// A float as the sum of three bfloat16, exactly but for what lies below 2^-126. Part 0 alone is the
+// float rounded; what would round to infinity is cut off instead.
+struct Split {
+    static Floats first(Floats x) {
+        const Floats cut = (Floats)((Words)x & 0xffff0000u);
+        return where(absolute(x) > 3.38953139e38f, cut, to_bf16(x));
+    }
+
+    static Floats rest(Floats x, Floats taken) {
+        const Floats r = x - taken;
+        return where(r == r, r, Floats{});  // nothing is left of an infinity
+    }
+
+    template <int Part>
+    static Floats part(Floats x) {
+        if constexpr (Part == 0) return first(x);
+        const Floats after_first = rest(x, first(x));
+        if constexpr (Part == 1) return to_bf16(after_first);
+        return to_bf16(rest(after_first, to_bf16(after_first)));
+    }
+};
+
+constexpr int kWhole = -1;  // a part: the float rounded, infinities as they come
+
+template <int Part>
+inline Words part_bits(Floats x) {
+    if constexpr (Part == kWhole) return round_bf16(x);
+    else return (Words)Split::part<Part>(x);
+}
+
+// Two floats' bfloat16 in one word, the first in the low half.
+template <int Part>
+inline Words pair_bf16(Floats first, Floats second) {
+    return (part_bits<Part>(first) >> 16) | part_bits<Part>(second);
+}
+
+// 32 neighbours of a row to 16 words.
+template <int Part>
+inline void pack_row(uint32_t* to, const float* from, int valid) {
+    const __m512i a = (__m512i)(part_bits<Part>(load_some(from, valid)) >> 16);
+    const __m512i b = (__m512i)(part_bits<Part>(load_some(from + 16, valid - 16)) >> 16);
+    _mm256_storeu_si256((__m256i*)to, _mm512_cvtepi32_epi16(a));
+    _mm256_storeu_si256((__m256i*)(to + 8), _mm512_cvtepi32_epi16(b));
+}
+
+// Transposes 16 x 16 words in place.
+inline void transpose(__m512i (&r)[16]) {
+    __m512i t[16];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    for (int i = 0; i < 4; ++i) {
+        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+    }
+    for (int i = 0; i < 8; ++i) {
+        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+    }
+}
+
+// One tile from 16 lines that run along K: word [line][pair], or [pair][line] where turned.
+// Steps beyond K and lines beyond lines are zero.
+template <int Part = kWhole>
+inline void tile_along(uint32_t* to, const float* src, long ld, int lines, long K, bool turned) {
+    alignas(64) uint32_t words[kTileWords];
+    uint32_t* rows = turned ? words : to;
+    for (int i = 0; i < 16; ++i) {
+        if (i < lines)
+            pack_row<Part>(rows + 16 * i, src + i * ld, (int)at_most(K, 32));
+        else
+            std::memset(rows + 16 * i, 0, 64);
+    }
+    if (!turned) return;
+    __m512i r[16];
+    for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(words + 16 * i);
+    transpose(r);
+    for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + 16 * i, r[i]);
+}
+
+// One tile from 32 lines that run across K: word [pair][column], or [column][pair] where turned.
+template <int Part = kWhole>
+inline void tile_across(uint32_t* to, const float* src, long ld, int columns, long K, bool turned) {
+    __m512i r[16];
+    for (int i = 0; i < 16; ++i) {
+        const Floats first = 2 * i < K ? load_some(src + 2 * i * ld, columns) : Floats{};
+        const Floats second = 2 * i + 1 < K ? load_some(src + (2 * i + 1) * ld, columns) : Floats{};
+        r[i] = (__m512i)pair_bf16<Part>(first, second);
+    }
+    if (turned) transpose(r);
+    for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + 16 * i, r[i]);
+}
+
+// Eight full tiles: 0 to 3 hold sums, 4 and 5 rows of A, 6 and 7 columns of B.
+struct TileSession {
+    struct alignas(64) Config {
+        uint8_t palette = 1, start = 0, reserved[14] = {};
+        uint16_t bytes[16] = {};
+        uint8_t rows[16] = {};
+    };
+
+    TileSession() {
+        Config config;
+        for (int i = 0; i < 8; ++i) config.bytes[i] = 64, config.rows[i] = 16;
+        _tile_loadconfig(&config);
+    }
+    ~TileSession() { _tile_release(); }
+    TileSession(const TileSession&) = delete;
+    TileSession& operator=(const TileSession&) = delete;
+};
+
+}  // namespace

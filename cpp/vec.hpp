@@ -1,0 +1,82 @@
+// Vectors of UNROLLED_LANES floats, written once for every instruction set.
+//
+// GCC's and Clang's vector extensions give +, *, comparisons and shifts; the compiler turns them
+// into SSE2, NEON, AVX2 or AVX-512, and contracts a * b + c into one instruction where there is
+// one. Everything here has internal linkage: each instruction set compiles its own copy, and none
+// may leak into a file that runs on a lesser CPU.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#ifndef UNROLLED_LANES
+#error "UNROLLED_LANES: floats in a vector register; the build sets it for each instruction set"
+#endif
+
+namespace {
+
+constexpr int kLanes = UNROLLED_LANES;
+constexpr int kStrip = 16;  // hidden columns are handled by 16, whatever the vector's width
+
+typedef float Floats __attribute__((vector_size(4 * UNROLLED_LANES)));
+typedef int32_t Ints __attribute__((vector_size(4 * UNROLLED_LANES)));
+typedef uint32_t Words __attribute__((vector_size(4 * UNROLLED_LANES)));
+
+inline Floats load(const float* from) {
+    Floats v;
+    std::memcpy(&v, from, sizeof v);
+    return v;
+}
+
+inline void store(float* to, Floats v) { std::memcpy(to, &v, sizeof v); }
+
+inline Floats splat(float x) { return Floats{} + x; }
+
+// The first n lanes from memory, zero in the others; memory beyond them is not touched.
+inline Floats load_some(const float* from, int n) {
+    if (n >= kLanes) return load(from);
+#if defined(__AVX512F__)
+    return n > 0 ? (Floats)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), from) : Floats{};
+#endif
+    Floats v{};
+    std::memcpy(&v, from, sizeof(float) * static_cast<size_t>(n > 0 ? n : 0));
+    return v;
+}
+
+inline void store_some(float* to, Floats v, int n) {
+    if (n >= kLanes)
+        store(to, v);
+#if defined(__AVX512F__)
+    else if (n > 0)
+        _mm512_mask_storeu_ps(to, (__mmask16)((1u << n) - 1), v);
+#endif
+    else if (n > 0)
+        std::memcpy(to, &v, sizeof(float) * static_cast<size_t>(n));
+}
+
+inline Floats where(Ints mask, Floats yes, Floats no) { return mask ? yes : no; }
+
+inline Floats absolute(Floats x) { return (Floats)((Words)x & 0x7fffffffu); }
+
+inline Floats copy_sign(Floats magnitude, Floats sign) {
+    return (Floats)((Words)magnitude | ((Words)sign & 0x80000000u));
+}
+
+// Each float rounded to bfloat16 (nearest, ties to even) and left in the upper half of its lane.
+inline Words round_bf16(Floats x) {
+    const Words bits = (Words)x;
+    const Words rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+    const Words kept = (x == x) ? rounded : (bits | 0x400000u);  // a NaN stays one
+    return kept & 0xffff0000u;
+}
+
+inline Floats to_bf16(Floats x) { return (Floats)round_bf16(x); }
+
+inline long round_up(long n, long multiple) { return (n + multiple - 1) / multiple * multiple; }
+inline long at_most(long a, long b) { return a < b ? a : b; }
+
+}  // namespace

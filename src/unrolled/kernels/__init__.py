@@ -1,0 +1,33 @@
+"""Compiled twins of what the layers' loops do, and the choice among them.
+
+The NumPy text of `unrolled.layers` is the reference and the fallback; these functions take float32
+arrays whose shapes the layers have checked, and run only where `compiled` gives a path.
+"""
+
+from unrolled.kernels.adam import adam_step
+from unrolled.kernels.choice import PATHS, Status, compiled, status
+from unrolled.kernels.products import product
+from unrolled.kernels.recurrence import (
+    lstm_loop_backward,
+    lstm_loop_forward,
+    recurrent_gradients,
+    rnn_loop_backward,
+    rnn_loop_forward,
+)
+from unrolled.kernels.vocabulary import CrossEntropy, cross_entropy
+
+__all__ = [
+    "PATHS",
+    "CrossEntropy",
+    "Status",
+    "adam_step",
+    "compiled",
+    "cross_entropy",
+    "lstm_loop_backward",
+    "lstm_loop_forward",
+    "product",
+    "recurrent_gradients",
+    "rnn_loop_backward",
+    "rnn_loop_forward",
+    "status",
+]

@@ -1,0 +1,57 @@
+"""The vocabulary layer and its loss in one go, scores never held whole."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.kernels.arrays import matrix, rows
+from unrolled.kernels.choice import compiled
+
+Array = NDArray[Any]
+
+
+class CrossEntropy(NamedTuple):
+    """A loss in nats, and its derivatives by h, w and b."""
+
+    loss: float
+    dh: Array
+    dw: Array
+    db: Array
+
+
+def cross_entropy(
+    h: Array, w: Array, b: Array, y: Array, weights: Array, *, precision: str = "float32"
+) -> CrossEntropy:
+    r"""Softmax loss of the scores ``h @ w + b``, and its gradients.
+
+    Parameters
+    ----------
+    h : (P, H) float32
+    w : (H, V) float32
+    b : (V,) float32
+    y : (P,) int in [0, V)
+    weights : (P,) float32
+        What each row counts.
+    precision : "float32" or "bfloat16"
+
+    Returns
+    -------
+    CrossEntropy
+    """
+    (P, H), V = h.shape, w.shape[1]
+    grads = np.empty((P, H), np.float32), np.empty((H, V), np.float32), np.empty(V, np.float32)
+    stored, turned = matrix(w)
+    loss = compiled().cross_entropy(
+        rows(h),
+        stored,
+        turned,
+        rows(b),
+        np.require(y, np.int64, ["C", "A"]),
+        rows(weights),
+        *grads,
+        precision == "bfloat16",
+    )
+    return CrossEntropy(loss, *grads)

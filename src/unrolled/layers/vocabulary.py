@@ -1,0 +1,78 @@
+"""The vocabulary layer and its softmax loss as one, so that scores need not be held whole."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from unrolled import kernels
+from unrolled.errors import InputError
+from unrolled.layers.affine import affine_backward, affine_forward
+from unrolled.layers.arrays import Array, check_floats, check_ids, check_shapes
+from unrolled.layers.product import check_precision, runs_compiled
+from unrolled.layers.softmax import softmax_loss
+
+
+class VocabularyLoss(NamedTuple):
+    """A loss in nats, and its gradients shaped as the arguments."""
+
+    loss: np.floating
+    dh: Array
+    dw: Array
+    db: Array
+
+
+def vocabulary_loss(
+    h: Array, w: Array, b: Array, y: Array, weights: Array, *, precision: str = "float32"
+) -> VocabularyLoss:
+    r"""Weighted softmax loss of the scores :math:`h W + b`, and all its gradients.
+
+    What `affine_forward`, `softmax_loss` and `affine_backward` give one after the other. Compiled,
+    the rows go by blocks: the scores of all P rows are never in memory at once.
+
+    Parameters
+    ----------
+    h : (P, H) float
+    w : (H, V) float
+    b : (V,) float
+    y : (P,) int
+        The true words.
+    weights : (P,) float
+        What each row counts.
+    precision : "float32" or "bfloat16"
+        Of what products multiply where h is float32; see `unrolled.layers.product`.
+
+    Returns
+    -------
+    VocabularyLoss
+        The loss in nats.
+
+    Raises
+    ------
+    ShapeError
+        If P, H or V do not match.
+    DTypeError
+        If the arrays are not of one floating-point dtype, or y holds no integers.
+    InputError
+        If a word lies outside the vocabulary, or there is no such precision.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville (2016), section 6.2.2.3.
+    """
+    where = "vocabulary_loss"
+    check_floats(where, h=h, w=w, b=b, weights=weights)
+    size = check_shapes(
+        where, h=(h, "P H"), w=(w, "H V"), b=(b, "V"), y=(y, "P"), weights=(weights, "P")
+    )
+    check_ids(where, y, size["V"], name="y")
+    check_precision(where, precision)
+    if runs_compiled(h):
+        if size["V"] == 0:
+            raise InputError(f"{where}: the vocabulary is empty, w has shape {w.shape}")
+        loss, dh, dw, db = kernels.cross_entropy(h, w, b, y, weights, precision=precision)
+        return VocabularyLoss(h.dtype.type(loss), dh, dw, db)
+    scores, cache = affine_forward(h, w, b, precision=precision)
+    total, dscores = softmax_loss(scores, y, weights)
+    return VocabularyLoss(total, *affine_backward(dscores, cache))

@@ -1,0 +1,240 @@
+"""Every compiled path against NumPy's text, forward and backward, over random shapes.
+
+The text runs in float64 on the same numbers. A float32 result may be away from it by what float32
+rounding of its terms adds up to; in bfloat16 products are compared on rounded operands, exactly
+but for the sums, and recurrences by the rounding's own size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unrolled import kernels, layers
+from unrolled.layers.product import round_bfloat16
+
+EPS = np.finfo(np.float32).eps
+counts = st.integers(0, 40)
+widths = st.one_of(st.integers(1, 40), st.sampled_from([48, 64, 65]))
+ragged = st.lists(st.integers(0, 5), max_size=36)
+seeds = st.integers(0, 2**32 - 1)
+precisions = st.sampled_from(["float32", "bfloat16"])
+quick = settings(max_examples=12, deadline=None)
+
+
+def draw(rng, *shapes, scale=1.0):
+    return [(rng.standard_normal(s) * scale).astype(np.float32) for s in shapes]
+
+
+def wide(*arrays):
+    return [a.astype(np.float64) for a in arrays]
+
+
+def scrambled(rng, array):
+    """The same numbers, lying otherwise: transposed, or with gaps between them."""
+    kind = rng.integers(3)
+    if kind == 0:
+        return np.asfortranarray(array)
+    if kind == 1:
+        wider = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan, array.dtype)
+        wider[..., ::2] = array
+        return wider[..., ::2]
+    return array
+
+
+@quick
+@given(M=counts, K=counts, N=counts, seed=seeds, precision=precisions, bias=st.booleans())
+def test_product(path, M, K, N, seed, precision, bias):
+    rng = np.random.default_rng(seed)
+    a, b, c = draw(rng, (M, K), (K, N), (N,))
+    got = kernels.product(
+        scrambled(rng, a), scrambled(rng, b), c if bias else None, precision=precision
+    )
+    if precision == "bfloat16":
+        a, b = round_bfloat16(a), round_bfloat16(b)
+    a, b, c = wide(a, b, c if bias else 0 * c)
+    bound = (K + 2) * EPS * (np.abs(a) @ np.abs(b) + np.abs(c))  # of a sum of K + 1 terms
+    assert got.dtype == np.float32
+    assert (np.abs(got - (a @ b + c)) <= bound).all()
+
+
+@pytest.mark.parametrize("shape", [(300, 700, 130), (65, 1200, 33), (17, 33, 600)])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_product_deeper_and_wider_than_a_block(path, shape, precision):
+    M, K, N = shape
+    a, b, c = draw(np.random.default_rng(7), (M, K), (K, N), (N,))
+    got = kernels.product(a.T.copy().T, b, c, precision=precision)
+    if precision == "bfloat16":
+        a, b = round_bfloat16(a), round_bfloat16(b)
+    a, b = wide(a, b)
+    assert (np.abs(got - (a @ b + c)) <= K * EPS * (np.abs(a) @ np.abs(b) + np.abs(c))).all()
+
+
+def test_product_of_huge_and_denormal_values(path):
+    rng = np.random.default_rng(3)
+    a, b = draw(rng, (33, 40), (40, 21))
+    for size in (1e30, 3.4e38 / 8, 1e-30, 1e-42):
+        small = np.clip(a, -4, 4) / 4 * np.float32(size)
+        got = kernels.product(small, np.sign(b) / 64)
+        want = small.astype(np.float64) @ (np.sign(b) / 64)
+        assert np.isfinite(got).all()
+        # Tiles take denormal numbers for zero.
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=size * 1e-5 + 1e-36)
+
+
+def close(got, want, tolerance):
+    """Within a tolerance of the largest number: errors of a recurrence mix over its columns."""
+    assert got.shape == want.shape
+    size = np.abs(want).max(initial=0) + 1e-3
+    assert np.abs(got - want).max(initial=0) <= tolerance * size
+
+
+def check_layer(cell, rng, lengths, D, H, precision, weight=1.0):
+    gates = {"rnn": 1, "lstm": 4}[cell]
+    order = layers.pack_lengths(np.array(lengths, dtype=int))
+    N, P, G = len(lengths), len(order.step), gates * H
+    x, h0, Wx, Wh, b = draw(rng, (P, D), (N, H), (D, G), (H, G), (G,))
+    Wx, Wh = Wx * np.float32(weight / np.sqrt(D)), Wh * np.float32(weight / np.sqrt(H))
+    (dh,) = draw(rng, (P, H))
+    forward = getattr(layers, f"{cell}_packed_forward")
+    backward = getattr(layers, f"{cell}_packed_backward")
+    messy = [scrambled(rng, a) for a in (x, h0, Wx, Wh)]
+    got_h, cache = forward(*messy, b, order.batch_sizes, precision=precision)
+    got = backward(scrambled(rng, dh), cache)
+    want_h, wide_cache = forward(*wide(x, h0, Wx, Wh, b), order.batch_sizes)
+    want = backward(dh.astype(np.float64), wide_cache)
+    T = max(lengths, default=0)
+    # Each step adds its own rounding to what it hands on; weights of norm ~1 keep that from
+    # growing faster than with the steps.
+    unit = EPS if precision == "float32" else 2.0**-8
+    tolerance = unit * 8 * (T + 2)
+    close(got_h, want_h, tolerance)
+    for ours, theirs in zip(got, want, strict=True):
+        close(ours, theirs, tolerance)
+    return got, want
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+@settings(max_examples=15, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 5), max_size=36),
+    D=widths,
+    H=widths,
+    seed=seeds,
+    precision=precisions,
+)
+def test_recurrence(path, cell, lengths, D, H, seed, precision):
+    check_layer(cell, np.random.default_rng(seed), lengths, D, H, precision)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_recurrence_of_one_step_and_of_many(path, cell):
+    rng = np.random.default_rng(5)
+    check_layer(cell, rng, [1] * 33, 7, 50, "float32")
+    check_layer(cell, rng, [24, 23, 9, 9, 2], 7, 50, "float32", weight=0.5)
+
+
+def test_lstm_carries_the_cell_state_both_ways(path):
+    rng = np.random.default_rng(6)
+    sizes, N, D, H = (5, 5, 2, 1), 6, 9, 21
+    x, h0, Wx, Wh, b, c0 = draw(rng, (13, D), (N, H), (D, 4 * H), (H, 4 * H), (4 * H,), (N, H))
+    dh, dc = draw(rng, (13, H), (N, H))
+    _, cache = layers.lstm_packed_forward(x, h0, Wx, Wh, b, sizes, c0=c0)
+    before = dc.copy()
+    got = layers.lstm_packed_backward(dh, cache, dfinal_c=dc)
+    args = wide(x, h0, Wx, Wh, b)
+    _, cache = layers.lstm_packed_forward(*args, sizes, c0=c0.astype(np.float64))
+    want = layers.lstm_packed_backward(*wide(dh), cache, dfinal_c=dc.astype(np.float64))
+    close(got.dc0, want.dc0, 1e-5)
+    close(got.dh0, want.dh0, 1e-5)
+    np.testing.assert_array_equal(dc, before)
+
+
+@pytest.mark.parametrize("size", [1e4, 1e38, 1e-42])
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_recurrence_of_huge_and_denormal_inputs_stays_finite(path, cell, size):
+    rng = np.random.default_rng(8)
+    G = {"rnn": 1, "lstm": 4}[cell] * 20
+    x, h0, Wh, b = draw(rng, (9, 3), (4, 20), (20, G), (G,))
+    x = np.clip(x, -1, 1) * np.float32(size)
+    Wx = np.sign(draw(rng, (3, G))[0]) / 4
+    forward = getattr(layers, f"{cell}_packed_forward")
+    h, cache = forward(x, h0, Wx, Wh, b, (4, 3, 2))
+    want, _ = forward(*wide(x, h0, Wx, Wh, b), (4, 3, 2))
+    np.testing.assert_allclose(h, want, rtol=0, atol=1e-4)
+    grads = getattr(layers, f"{cell}_packed_backward")(np.ones_like(h), cache)
+    assert all(np.isfinite(g).all() for g in grads)
+
+
+@quick
+@given(P=counts, H=widths, V=st.integers(1, 70), seed=seeds, precision=precisions)
+def test_vocabulary_loss(path, P, H, V, seed, precision):
+    check_vocabulary(np.random.default_rng(seed), P, H, V, precision)
+
+
+def check_vocabulary(rng, P, H, V, precision, size=1.0):
+    h, w, b, weights = draw(rng, (P, H), (H, V), (V,), (P,))
+    w = w * np.float32(size / np.sqrt(H))
+    y = rng.integers(0, V, P)
+    got = layers.vocabulary_loss(h, scrambled(rng, w), b, y, weights, precision=precision)
+    want = layers.vocabulary_loss(*wide(h, w, b), y, weights.astype(np.float64))
+    tolerance = (64 * EPS if precision == "float32" else 2.0**-4) * max(size, 1)
+    assert abs(got.loss - want.loss) <= tolerance * (1 + np.abs(weights).sum())
+    for ours, theirs in zip(got[1:], want[1:], strict=True):
+        close(ours, theirs, tolerance)
+
+
+def test_vocabulary_loss_in_several_blocks(path):
+    rng = np.random.default_rng(9)
+    check_vocabulary(rng, 150, 5, 40000, "float32")  # more scores than are held at once
+    check_vocabulary(rng, 20, 30, 50, "float32", size=40.0)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("size", [1, 15, 40001])
+def test_adam(path, size, decay):
+    rng = np.random.default_rng(10)
+    param, grad, m = draw(rng, (size,), (size,), (size,))
+    v = m * m
+    constants = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "step": 3, "learning_rate": 1e-2}
+    p64, g64, m64, v64 = wide(param, grad, m, v)
+    kernels.adam_step(
+        param,
+        grad,
+        m,
+        v,
+        scale=0.5,
+        decay=decay,
+        shrink=0.9,
+        **constants,
+    )
+    p64 *= 0.9
+    g64 = 0.5 * g64 + decay * p64
+    m64 = 0.9 * m64 + 0.1 * g64
+    v64 = 0.999 * v64 + 0.001 * g64 * g64
+    p64 -= 1e-2 * (m64 / (1 - 0.9**3)) / (np.sqrt(v64 / (1 - 0.999**3)) + 1e-8)
+    for ours, theirs in ((m, m64), (v, v64), (param, p64)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["exp", "tanh", "sigmoid"])
+def test_functions_are_right_to_a_few_units_in_the_last_place(path, name):
+    near, far = np.linspace(-2, 2, 40001), np.linspace(-120, 120, 40001)
+    tiny = np.float32([0.0, -0.0, 1e-45, -1e-40, 1e-38, 1e-20])
+    x = np.concatenate([near, far, tiny]).astype(np.float32)
+    y = np.empty_like(x)
+    path.map(name, x, y)
+    z = x.astype(np.float64)
+    want = {"exp": np.exp, "tanh": np.tanh, "sigmoid": lambda a: 1 / (1 + np.exp(-a))}[name](z)
+    finite = want < np.finfo(np.float32).max
+    want32 = want[finite].astype(np.float32)
+    units = np.abs(y[finite].astype(np.float64) - want[finite]) / np.spacing(np.abs(want32))
+    assert units.max() <= 3
+    assert np.isposinf(y[~finite]).all()
+    special = np.float32([np.inf, -np.inf, np.nan])
+    out = np.empty_like(special)
+    path.map(name, special, out)
+    ends = {"exp": [np.inf, 0], "tanh": [1, -1], "sigmoid": [1, 0]}[name]
+    np.testing.assert_array_equal(out, [*ends, np.nan])

@@ -1,0 +1,61 @@
+"""Results are the same to the last bit with any number of threads."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from compiled_paths import find_path
+
+from unrolled import CaptioningRNN
+
+WORDS = {w: i for i, w in enumerate(["<NULL>", "<START>", "<END>", *map(str, range(90))])}
+
+
+def all_gradients(cell, precision):
+    rng = np.random.default_rng(1)
+    model = CaptioningRNN(WORDS, 30, 20, 72, cell, seed=2, precision=precision)
+    captions = rng.integers(3, len(WORDS), (37, 9))
+    captions[np.arange(9) > rng.integers(1, 9, 37)[:, None]] = 0
+    loss, grads = model.loss(rng.standard_normal((37, 30)).astype(np.float32), captions)
+    return {"loss": np.asarray(loss)} | grads
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_the_number_of_threads_does_not_matter(path, cell, precision):
+    extension, _ = find_path(path.name)
+    results = []
+    for count in (1, 2, 3, 7):
+        extension.set_threads(count)
+        results.append(all_gradients(cell, precision))
+    for other in results[1:]:
+        for name, value in results[0].items():
+            np.testing.assert_array_equal(other[name], value, err_msg=name)
+
+
+def test_two_python_threads_may_call_at_once(path):
+    want = all_gradients("lstm", "float32")
+    got = []
+    callers = [
+        threading.Thread(target=lambda: got.append(all_gradients("lstm", "float32")))
+        for _ in range(3)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(got) == 3
+    for each in got:
+        for name, value in want.items():
+            np.testing.assert_array_equal(each[name], value, err_msg=name)
+
+
+def test_scratch_is_kept_and_does_not_grow(path):
+    extension, _ = find_path(path.name)
+    all_gradients("lstm", "float32")
+    held = extension.scratch_bytes()
+    for _ in range(3):
+        all_gradients("lstm", "float32")
+    assert extension.scratch_bytes() == held > 0
