@@ -100,10 +100,10 @@ def test_a_wider_beam_never_finds_a_less_likely_caption_here(caption, photos):
     assert min(gains) > -1e-4
 
 
-def test_photos_come_in_the_order_given_and_once(caption, photos):
+def test_photos_come_in_the_order_given_and_as_often(caption, photos):
     given = [photos / name for name in ("03_red.jpg", "00_red.jpg", "03_red.jpg")]
     records = json.loads(caption(*given, "--json").out)
-    assert [record["path"] for record in records] == [str(path) for path in given[:2]]
+    assert [record["path"] for record in records] == [str(path) for path in given]
 
 
 def test_folders_in_folders_want_r(caption, photos, tmp_path):

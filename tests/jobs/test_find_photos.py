@@ -1,6 +1,7 @@
 """Which photos a person means by the paths they give."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ def album(tmp_path):
 
 
 def names(folder, paths):
-    return [path.relative_to(folder).as_posix() for path in paths]
+    return [Path(path).relative_to(folder).as_posix() for path in paths]
 
 
 def test_a_folder_gives_its_photos_by_name(album):
@@ -35,10 +36,24 @@ def test_recursion_takes_the_folders_inside_but_hidden_ones(album):
     assert len(found) == 6
 
 
-def test_each_photo_once_in_the_order_given(album):
+def test_photos_come_in_the_order_given_and_as_often(album):
     given = [album / "b.jpg", album / "9.webp", album / "b.jpg", album]
-    assert names(album, find_photos(given)) == ["b.jpg", "9.webp", "10.webp", "a.PNG"]
-    assert names(album, find_photos([str(album / "b.jpg")] * 3)) == ["b.jpg"]
+    folder = ["10.webp", "9.webp", "a.PNG", "b.jpg"]
+    assert names(album, find_photos(given)) == ["b.jpg", "9.webp", "b.jpg", *folder]
+
+
+def test_paths_stay_as_they_were_given(album, monkeypatch):
+    monkeypatch.chdir(album)
+    given = ["./b.jpg", "trip/../b.jpg", "./trip", "trip//", "."]
+    assert find_photos(given)[:5] == [*given[:2], "./trip/c.jpeg", "trip//c.jpeg", "./10.webp"]
+
+
+def test_what_is_wrong_with_a_path_may_be_told_and_the_others_go_on(album):
+    (album / "empty").mkdir()
+    given = [album / "gone.jpg", album / "b.jpg", album / "empty", album / "9.webp"]
+    errors = []
+    assert names(album, find_photos(given, on_error=errors.append)) == ["b.jpg", "9.webp"]
+    assert ["no such file" in str(errors[0]), "no photos in" in str(errors[1])] == [True, True]
 
 
 def test_a_file_is_taken_whatever_its_name(album):

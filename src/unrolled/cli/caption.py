@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def caption(
-    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    photos: Annotated[list[str], typer.Argument(help="Photos, or folders of photos.")],
     recursive: Recursive = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print an array of path, caption, log_prob.")
@@ -44,10 +45,11 @@ def caption(
     """Caption photos, with the captioner that ships with Unrolled or one of your own."""
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    paths = find_photos(photos, recursive=recursive)
-    captioner = Captioner.load(model)
     bad: list[ImageError] = []
-    done: list[tuple[Path, Caption]] = []
+    paths = find_photos(photos, recursive=recursive, on_error=bad.append if skip_bad else None)
+    total = len(paths) + len(bad)
+    captioner = Captioner.load(model)
+    done: list[tuple[str, Caption]] = []
     captions = captioner.caption_photos(
         paths,
         decoding=decoding(captioner, beam),
@@ -56,9 +58,9 @@ def caption(
     stopped = False
     with Bar("Captioning") as bar:
         try:
-            for captioned in captions:
+            for captioned in _as_given(captions, paths):
                 done.append(captioned)
-                bar.update(len(done) + len(bad), len(paths))
+                bar.update(len(done) + len(bad), total)
         except KeyboardInterrupt:
             stopped = True
         except ImageError as error:
@@ -67,18 +69,27 @@ def caption(
             ) from error
     for reason in bad:
         say(f"skipped: {reason}")
-    if len(bad) == len(paths):
+    if len(bad) == total:
         raise ImageError("no photo can be read; nothing was written")
     _print(done, as_json=as_json, as_csv=as_csv)
     if stopped:
-        say(f"stopped after {len(done):,} of {len(paths):,} photos; their captions are above.")
+        say(f"stopped after {len(done):,} of {total:,} photos; their captions are above.")
         raise typer.Exit(130)
 
 
-def _print(captions: list[tuple[Path, Caption]], *, as_json: bool, as_csv: bool) -> None:
+def _as_given(
+    captions: Iterable[tuple[Path, Caption]], paths: Sequence[str]
+) -> Iterator[tuple[str, Caption]]:
+    """Put the paths as they were given for those captioned, some of them in the same order."""
+    given = iter(paths)
+    for path, captioned in captions:
+        yield next(each for each in given if Path(each) == path), captioned
+
+
+def _print(captions: list[tuple[str, Caption]], *, as_json: bool, as_csv: bool) -> None:
     if as_json:
         records = [
-            {"path": str(path), "caption": c.text, "log_prob": c.log_prob} for path, c in captions
+            {"path": path, "caption": c.text, "log_prob": c.log_prob} for path, c in captions
         ]
         print_json(records)
     elif as_csv:
@@ -86,4 +97,4 @@ def _print(captions: list[tuple[Path, Caption]], *, as_json: bool, as_csv: bool)
         writer.writerow(("path", "caption", "log_prob"))
         writer.writerows((path, c.text, repr(c.log_prob)) for path, c in captions)
     else:
-        print_table(("Photo", "Caption"), ((str(path), c.text) for path, c in captions))
+        print_table(("Photo", "Caption"), ((path, c.text) for path, c in captions))

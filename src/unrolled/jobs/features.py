@@ -49,7 +49,8 @@ def photos_by_name(folder: str | Path) -> dict[str, Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"{folder}: expected a folder of photos")
-    return {p.relative_to(folder).as_posix(): p for p in find_photos([folder], recursive=True)}
+    paths = map(Path, find_photos([folder], recursive=True))
+    return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
 def write_features(
