@@ -90,7 +90,7 @@ def test_photos_are_encoded_where_no_features_are_given(
         (["--format", "coco"], "captions"),
         (["--format", "json"], "unknown caption format 'json'"),
         (["--data", "{tmp}/gone"], "no such file or folder"),
-        (["--out", "{tmp}/gone/c.json"], "cannot be written (No such file or directory)"),
+        (["--out", "{tmp}/gone/c.json"], "cannot be written, there is no folder"),
         (["--beam", "0"], "width must be a whole number from 1 to 100, got 0"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

@@ -11,7 +11,7 @@ import typer
 from unrolled.captioner import Captioner
 from unrolled.cli.console import Bar, print_json, print_table, say
 from unrolled.cli.options import Beam, Features, Format, Photos, decoding
-from unrolled.errors import UnrolledError
+from unrolled.errors import InputError, UnrolledError
 from unrolled.jobs.config import DataConfig
 from unrolled.jobs.evaluate import Evaluation, evaluate
 from unrolled.jobs.events import Note
@@ -46,6 +46,8 @@ def evaluate_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """Score a captioner on captioned photos."""
+    if out is not None:
+        _check_place(out)
     captioner = Captioner.load(None if str(model) == "default" else model)
     config = DataConfig(
         path=str(data),
@@ -69,8 +71,6 @@ def evaluate_command(
             else:
                 result = event
     assert isinstance(result, Evaluation)  # noqa: S101 - its last event
-    if out is not None:
-        _write(result, out)
     corpus = result.scores.corpus
     if as_json:
         record = {"split": split, "photos": len(result.captions), "beam": search.width}
@@ -79,6 +79,16 @@ def evaluate_command(
     else:
         say(f"{len(result.captions):,} photos of {split}, beam {search.width}, x 100:")
         print_table(tuple(corpus), [tuple(f"{100 * value:.1f}" for value in corpus.values())])
+    if out is not None:  # last: the scores are told even if this fails
+        _write(result, out)
+
+
+def _check_place(out: Path) -> None:
+    """Say before the long work that a file cannot be written."""
+    if out.is_dir():
+        raise InputError(f"{out}: a folder; name a file to write the captions to")
+    if not out.parent.is_dir():
+        raise InputError(f"{out}: cannot be written, there is no folder {out.parent}")
 
 
 def _write(result: Evaluation, out: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from unrolled.captioner import Decoding
 from unrolled.errors import InputError, MissingExtraError
+from unrolled.layers.cells import CELLS
 from unrolled.training import TrainingConfig
 
 T = TypeVar("T")
@@ -53,6 +55,10 @@ class DataConfig:
     max_words: int = 30
     bucket: bool = False
 
+    def __post_init__(self) -> None:
+        """Hold the numbers to their ranges, long before they are used."""
+        _check_counts("data", self, "min_count", "max_words")
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -64,6 +70,26 @@ class ModelConfig:
     dropout: float = 0.5
     forget_bias: float = 0.0
     tie_weights: bool = False
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        """Hold every value to what a model can be built with, long before one is built."""
+        _check_counts("model", self, "wordvec_dim", "hidden_dim")
+        if self.cell_type not in CELLS:
+            raise InputError(
+                f"model: cell_type must be one of {', '.join(CELLS)}, got {self.cell_type!r}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"model: dropout must be in [0, 1), got {self.dropout!r}")
+        if not math.isfinite(self.forget_bias):
+            raise InputError(f"model: forget_bias must be a number, got {self.forget_bias!r}")
+        if self.forget_bias and self.cell_type != "lstm":
+            raise InputError(f"model: a {self.cell_type} has no forget gate; leave out forget_bias")
+        if self.tie_weights and self.wordvec_dim != self.hidden_dim:
+            raise InputError(
+                "model: tie_weights needs wordvec_dim equal to hidden_dim, "
+                f"got {self.wordvec_dim} and {self.hidden_dim}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,3 +211,10 @@ def _refuse_unknown(given: Mapping[str, Any], known: Mapping[str, Any], where: s
             near = difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise InputError(f"{where} {name!r} is unknown; {hint}")
+
+
+def _check_counts(section: str, settings: object, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value < 1:
+            raise InputError(f"{section}: {name} must be at least 1, got {value!r}")
