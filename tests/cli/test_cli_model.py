@@ -21,6 +21,13 @@ def damaged(captioner_folder, tmp_path):
     return folder
 
 
+def cards_but_for_places(captioner):
+    """A card without where the data lay, which an export keeps to itself."""
+    run = captioner.card["run"]
+    left = {key: run["data"][key] for key in run["data"].keys() - {"path", "photos", "features"}}
+    return {**captioner.card, "run": {**run, "data": left}}
+
+
 # info
 
 
@@ -97,8 +104,8 @@ def test_an_export_is_the_captioner_alone_in_half_the_bytes(
     assert said.err == f"wrote {tmp_path / 'out'}: {size / 1e6:.1f} MB.\n"
     before, after = Captioner.load(captioner_folder), Captioner.load(tmp_path / "out")
     assert size < 0.6 * sum(path.stat().st_size for path in captioner_folder.iterdir())
-    assert (after.card, after.decoding, after.encoder) == (
-        before.card,
+    assert (cards_but_for_places(after), after.decoding, after.encoder) == (
+        cards_but_for_places(before),
         before.decoding,
         before.encoder,
     )
@@ -134,8 +141,8 @@ def test_entries_are_added_to_the_card(cli, run_folder, tmp_path):
     (tmp_path / "card.json").write_text(json.dumps(added), encoding="utf-8")
     card = ("--card", tmp_path / "card.json")
     assert cli("export", run_folder / "best", "--out", tmp_path / "out", *card).code == 0
-    before = Captioner.load(run_folder / "best").card
-    assert Captioner.load(tmp_path / "out").card == {**before, **added}
+    before = cards_but_for_places(Captioner.load(run_folder / "best"))
+    assert cards_but_for_places(Captioner.load(tmp_path / "out")) == {**before, **added}
     assert "日本" in cli("info", tmp_path / "out").out
     assert json.loads(cli("info", tmp_path / "out", "--json").out)["limits"] == added["limits"]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from unrolled.jobs.features import FeatureProgress
 
@@ -15,8 +17,28 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def say(text: str) -> None:
-    """Tell the person something that is no result."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell the person something that is no result, a line or some.
+
+    Parameters
+    ----------
+    text : str
+        May quote a file's name, or what is in a file.
+    """
+    print("\n".join(map(on_one_line, text.split("\n"))), file=sys.stderr, flush=True)
+
+
+def on_one_line(text: str) -> str:
+    """Escape what a terminal would act on instead of showing it: a file name can hold anything.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Bar:
@@ -114,7 +136,7 @@ def print_table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> N
 
     table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(_on_one_line(cell)) for cell in row))
+        table.add_row(*(Text(on_one_line(cell)) for cell in row))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1000
     Console(width=width, highlight=False).print(table)
 
@@ -125,15 +147,21 @@ def print_json(value: object) -> None:
     Parameters
     ----------
     value : what JSON can hold
+        A number that is not finite, which it cannot, becomes null.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    value = _finite(value)
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding)
     except UnicodeEncodeError:  # a name that is no text, or an old terminal
-        text = json.dumps(value, indent=2)
+        text = json.dumps(value, indent=2, allow_nan=False)
     print(text)
 
 
-def _on_one_line(text: str) -> str:
-    """Escape what a terminal would act on instead of showing it: a file name can hold anything."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _finite(value: Any) -> Any:
+    """Put None where a number is none that JSON can hold."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from unrolled.captioner import Captioner
-from unrolled.cli.console import print_json, say
+from unrolled.cli.console import on_one_line, print_json, say
 from unrolled.cli.options import Beam, decoding
 from unrolled.errors import InputError
 
@@ -52,11 +52,11 @@ def _print_section(section: Mapping[str, Any], indent: str = "") -> None:
     width = max((len(str(key)) for key in section), default=0)
     for key, value in section.items():
         if isinstance(value, Mapping):
-            print(f"{indent}{key}")
+            print(f"{indent}{on_one_line(str(key))}")
             _print_section(value, indent + "  ")
         else:
             shown = f"{value:.4f}" if isinstance(value, float) and value >= 0.01 else value
-            print(f"{indent}{key:<{width}}  {shown}")
+            print(f"{indent}{on_one_line(f'{key:<{width}}  {shown}')}")
 
 
 def export(
@@ -83,7 +83,21 @@ def export(
     dataclasses.replace(
         captioner,
         decoding=decoding(captioner, beam),
-        card={**captioner.card, **added},
+        card={**_without_places(captioner.card), **added},
     ).save(out, dtype=dtype)
     size = sum(file.stat().st_size for file in out.iterdir())
     say(f"wrote {out}: {size / 1e6:.1f} MB.")
+
+
+def _without_places(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave of the data's paths the last names: where they lay on a machine is its owner's."""
+    run = card.get("run")
+    data = run.get("data") if isinstance(run, Mapping) else None
+    if not (isinstance(run, Mapping) and isinstance(data, Mapping)):
+        return dict(card)
+    names = {
+        key: Path(data[key]).name
+        for key in ("path", "photos", "features")
+        if isinstance(data.get(key), str)
+    }
+    return {**card, "run": {**run, "data": {**data, **names}}}
