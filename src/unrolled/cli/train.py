@@ -21,7 +21,7 @@ from unrolled.jobs.events import Note
 from unrolled.jobs.features import FeatureProgress
 from unrolled.jobs.run_folder import holds_run, saved_config
 from unrolled.jobs.train import RunEvent, Started, train_run
-from unrolled.training import EpochDone, Finished, StepDone
+from unrolled.training import EpochDone, Finished, StepDone, TrainingConfig
 
 EXAMPLE = """Examples:
 
@@ -52,6 +52,7 @@ def train(
     wordvec_dim: Annotated[int | None, typer.Option(help="Width of the word vectors.")] = None,
     hidden_dim: Annotated[int | None, typer.Option(help="Width of the recurrence.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Probability to drop a number.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data, at most.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Captions a step.")] = None,
     rule: Annotated[str | None, typer.Option(help="adam, adamw, sgd or rmsprop.")] = None,
@@ -82,6 +83,7 @@ def train(
             "wordvec_dim": wordvec_dim,
             "hidden_dim": hidden_dim,
             "dropout": dropout,
+            "precision": precision,
         },
         "training": {
             "epochs": epochs,
@@ -102,7 +104,8 @@ def train(
     with _stopping() as stop:
         command = shlex.join(["unrolled", *sys.argv[1:]])
         try:
-            _show(train_run(settings, out, resume=resume, command=command, stop=stop), out)
+            events = train_run(settings, out, resume=resume, command=command, stop=stop)
+            _show(events, out, settings.training)
         except KeyboardInterrupt:
             say(_how_to_go_on("stopped at once.", out))
             raise typer.Exit(130) from None
@@ -157,7 +160,7 @@ def _stopping() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _show(events: Iterator[RunEvent], out: Path) -> None:
+def _show(events: Iterator[RunEvent], out: Path, config: TrainingConfig) -> None:
     """Show a run's events, and at its end what to do with it."""
     best = reason = None
     total = 0
@@ -187,10 +190,14 @@ def _show(events: Iterator[RunEvent], out: Path) -> None:
         say(_how_to_go_on("stopped and saved.", out))
         raise typer.Exit(130)
     if reason == "early_stop":
-        say("stopped early: the score no longer rises.")
-    where = f" (epoch {best})" if best else ""
-    info = shlex.join(["unrolled", "info", str(out / "best")])
-    say(f"the best captioner{where} is in {out / 'best'}; try: {info}")
+        epochs = "an epoch" if config.patience == 1 else f"{config.patience} epochs"
+        say(f"stopped early: {config.best_by} got no better in {epochs}.")
+    if (out / "best").is_dir():
+        where = f" (epoch {best})" if best else ""
+        found, folder = f"the best captioner{where} is", out / "best"
+    else:
+        found, folder = f"{config.best_by} was no number in any epoch; the latest is", out / "last"
+    say(f"{found} in {folder}; try: {shlex.join(['unrolled', 'info', str(folder)])}")
 
 
 def _how_to_go_on(what: str, out: Path) -> str:
