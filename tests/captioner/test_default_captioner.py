@@ -9,6 +9,7 @@ import pytest
 
 from small_world import SPECIAL
 from unrolled.captioner import Captioner
+from unrolled.vision import Encoder
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "photos"
 FOLDER = Path(str(resources.files("unrolled") / "captioners" / "default"))
@@ -57,7 +58,18 @@ def test_its_card_says_how_it_was_made_and_where_it_fails(captioner):
     assert card["dev"]["decoding"]["width"] == 1
 
 
-def test_its_encoder_is_the_default_one(captioner, cache_of_encoders):
-    from unrolled.vision import Encoder
+def test_its_encoder_is_one_that_comes_with_the_package(captioner, cache_of_encoders):
+    assert Encoder.load(captioner.encoder["name"]).identity == dict(captioner.encoder)
 
-    assert dict(captioner.encoder) == Encoder.load().identity
+
+def test_it_is_the_one_that_commands_use_unless_told_otherwise(cli, captioner, cache_of_encoders):
+    path = sorted(EXAMPLES.glob("*.jpg"))[0]
+    said = cli("caption", path, "--json")
+    assert (said.code, said.err) == (0, "")
+    [(_, caption)] = captioner.caption_photos([path])
+    [record] = json.loads(said.out)
+    assert (record["path"], record["caption"]) == (str(path), caption.text)
+    assert record["log_prob"] == pytest.approx(caption.log_prob, rel=1e-4)
+    card = json.loads(cli("info", "--json").out)
+    assert card["limits"] == captioner.card["limits"]
+    assert "limits" in cli("info").out
