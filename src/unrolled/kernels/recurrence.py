@@ -61,8 +61,9 @@ def rnn_loop_backward(
 
     Parameters
     ----------
-    dh, h : (P, H) float32
+    dh : (P, H) float32
     Wh : (H, H) float32
+    h : (P, H) float32
     h0 : (N, H) float32
     batch_sizes : T ints
     precision : "float32" or "bfloat16"
@@ -119,10 +120,11 @@ def lstm_loop_backward(
 
     Parameters
     ----------
-    dh, h, c : (P, H) float32
+    dh : (P, H) float32
     dfinal_c : (N, H) float32, or None for zero
     Wh : (H, 4 H) float32
     gates : (P, 4 H) float32
+    h, c : (P, H) float32
     c0 : (N, H) float32
     batch_sizes : T ints
     precision : "float32" or "bfloat16"
