@@ -85,9 +85,13 @@ def test_product_of_huge_and_denormal_values(path):
 
 
 def close(got, want, tolerance):
-    """Within a tolerance of the largest number: errors of a recurrence mix over its columns."""
+    """Within a tolerance of the largest number: errors of a recurrence mix over its columns.
+
+    Where terms of size one cancel, as in a single hidden number, what is left may be far smaller
+    than they, and their rounding is not: hence the least size.
+    """
     assert got.shape == want.shape
-    size = np.abs(want).max(initial=0) + 1e-3
+    size = max(np.abs(want).max(initial=0), 0.2)
     assert np.abs(got - want).max(initial=0) <= tolerance * size
 
 
