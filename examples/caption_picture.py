@@ -1,6 +1,6 @@
 """Draw photos with their captions below them into one picture, as the README shows.
 
-    python examples/caption_picture.py examples/photos/*.jpg --out captioned.png
+python examples/caption_picture.py examples/photos/*.jpg --out captioned.png
 """
 
 from __future__ import annotations
