@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from unrolled.captioner import Decoding
 from unrolled.errors import InputError, MissingExtraError
 from unrolled.layers.cells import CELLS
+from unrolled.layers.product import check_precision
 from unrolled.training import TrainingConfig
 
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class ModelConfig:
             )
         if not 0 <= self.dropout < 1:
             raise InputError(f"model: dropout must be in [0, 1), got {self.dropout!r}")
+        check_precision("model", self.precision)
         if not math.isfinite(self.forget_bias):
             raise InputError(f"model: forget_bias must be a number, got {self.forget_bias!r}")
         if self.forget_bias and self.cell_type != "lstm":
