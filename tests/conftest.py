@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from hypothesis import settings
 import small_world
 from commands import Said, call_here
 from small_world import FLAGS, SEEING
+
+# What a shell starts in the background has Ctrl-C ignored, and so have the commands it starts in
+# turn: the tests that interrupt one would wait for nothing.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure.
 settings.register_profile("unrolled", deadline=None)
