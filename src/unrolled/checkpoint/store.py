@@ -146,6 +146,20 @@ def load(path: str | os.PathLike[str], *, resume: bool = False) -> Checkpoint:
     raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
 
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a checkpoint that `load` would find, its every byte as it was saved.
+
+    Parameters
+    ----------
+    path : path of a folder
+
+    Returns
+    -------
+    bool
+    """
+    return any(map(_is_complete, places(Path(path))))
+
+
 def _load_first(target: Path, resume: bool) -> Checkpoint:
     """Read the first complete folder among those where the checkpoint may be."""
     beside = ""

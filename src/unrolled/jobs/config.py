@@ -43,8 +43,8 @@ class DataConfig:
     max_words : int
         Longer captions are cut, in training.
     bucket : bool
-        Put captions of like length into a batch. It saves a little time where captions are padded,
-        and costs some CIDEr; packed sequences compute no padding, so it is off.
+        Put captions of like length into a batch. Off, as packed sequences compute no padding
+        anyway, and the one run tried with it fell behind on dev.
     """
 
     path: str = ""

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from unrolled import checkpoint
-from unrolled.checkpoint.folder import places
-from unrolled.checkpoint.verified import read_folder
 from unrolled.errors import CheckpointError, InputError
 
 
@@ -27,17 +25,8 @@ def holds_run(out: Path) -> bool:
     bool
     """
     return any(
-        os.path.lexists(out / kind) or any(map(_is_complete, places(out / kind)))
-        for kind in ("last", "best")
+        os.path.lexists(out / kind) or checkpoint.exists(out / kind) for kind in ("last", "best")
     )
-
-
-def _is_complete(folder: Path) -> bool:
-    try:
-        read_folder(folder)
-    except CheckpointError:
-        return False
-    return True
 
 
 def make_folder(out: Path) -> Path:
