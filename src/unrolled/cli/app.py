@@ -69,6 +69,9 @@ def _fail(message: str) -> NoReturn:
 
 
 def _let_go_of_stdout() -> None:
-    """Send what is still to be printed nowhere, so that the interpreter ends in peace."""
-    with contextlib.suppress(OSError, ValueError):  # a stdout that is no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Where stdout takes no more, send the rest nowhere, so that the interpreter ends in peace."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):  # a stdout that is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
