@@ -22,7 +22,7 @@ inline float sum_lanes(Floats v) {
 }
 
 // Turns a row of scores into the loss's gradient by them, and returns the row's loss.
-inline double softmax_row(float* x, long V, long y, float weight) {
+inline double softmax_row(float* x, long V, long y, float weight, float smoothing) {
     const long whole = V / kLanes * kLanes;
     const int rest = (int)(V - whole);
     Floats tops = splat(x[0]);
@@ -35,23 +35,27 @@ inline double softmax_row(float* x, long V, long y, float weight) {
     for (long j = whole; j < V; ++j) top = x[j] > top ? x[j] : top;
 
     const float true_score = x[y] - top;
-    Floats sums{};
+    Floats sums{}, shifts{};
     for (long j = 0; j < whole; j += kLanes) {
-        const Floats e = exp(load(x + j) - top);
+        const Floats shift = load(x + j) - top, e = exp(shift);
         store(x + j, e);
         sums += e;
+        shifts += shift;
     }
-    float total = sum_lanes(sums);
+    float total = sum_lanes(sums), shift_total = sum_lanes(shifts);
     if (rest) {
-        const Floats e = exp(load_some(x + whole, rest) - top);
+        const Floats shift = load_some(x + whole, rest) - top, e = exp(shift);
         store_some(x + whole, e, rest);
-        for (int i = 0; i < rest; ++i) total += e[i];
+        for (int i = 0; i < rest; ++i) total += e[i], shift_total += shift[i];
     }
-    const float scale = weight / total;
-    for (long j = 0; j < whole; j += kLanes) store(x + j, load(x + j) * scale);
-    for (long j = whole; j < V; ++j) x[j] *= scale;
-    x[y] -= weight;
-    return weight * (std::log((double)total) - true_score);
+    const float scale = weight / total, everywhere = weight * smoothing / (float)V;
+    for (long j = 0; j < whole; j += kLanes) store(x + j, load(x + j) * scale - everywhere);
+    for (long j = whole; j < V; ++j) x[j] = x[j] * scale - everywhere;
+    x[y] -= weight * (1.0f - smoothing);
+    const double target = smoothing == 0.0f  // infinities must not meet a factor of zero
+                              ? true_score
+                              : (1.0 - smoothing) * true_score + smoothing * shift_total / (double)V;
+    return weight * (std::log((double)total) - target);
 }
 
 template <class E>
@@ -95,7 +99,7 @@ struct CrossEntropyJob {
             worker.barrier();
             for (long i; (i = take(&job.next[1])) < job.h.rows;)
                 job.losses[row + i] = softmax_row(job.scores + i * V, V, args.y[row + i],
-                                                  args.weights[row + i]);
+                                                  args.weights[row + i], args.smoothing);
             worker.barrier();
             job.ds.pack({job.scores, V, false});
             job.ds_cols.pack({job.scores, V, false});

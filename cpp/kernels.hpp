@@ -45,13 +45,15 @@ struct GradientsArgs {
     float *dx, *dWx, *dWh;
 };
 
-// Softmax loss of h W + b for P rows of width H and V words, weighted by row.
+// Softmax loss of h W + b for P rows of width H and V words, weighted by row; smoothing is the part
+// of each row's target that is spread evenly over all words.
 struct CrossEntropyArgs {
     long P, H, V;
     const float* h;
     Matrix w;  // (H, V)
     const float *b, *weights;
     const long* y;
+    float smoothing;
     double loss;  // out
     float *dh, *dw, *db;
 };

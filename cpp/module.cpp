@@ -22,6 +22,13 @@ using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using Ids = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu>;
 
+// An array argument that is taken as it lies, or refused: a converted copy would be filled in vain.
+inline nb::arg operator""_as_is(const char* name, size_t) {
+    nb::arg arg(name);
+    arg.noconvert();
+    return arg;
+}
+
 static_assert(sizeof(long) == sizeof(int64_t), "sizes and word ids are long");
 
 void need(bool holds, const char* what) {
@@ -146,7 +153,7 @@ public:
     }
 
     double cross_entropy(In h, In w, bool w_trans, In b, Ids y, In weights, Out dh, Out dw, Out db,
-                         bool bf16) const {
+                         bool bf16, float smoothing) const {
         need(h.ndim() == 2 && b.ndim() == 1, "h must have two axes and b one");
         const long P = rows(h), H = static_cast<long>(h.shape(1)), V = rows(b);
         need(is(y, P) && is(weights, P) && is(dh, P, H) && is(dw, H, V) && is(db, V),
@@ -154,8 +161,8 @@ public:
         need(V > 0, "the vocabulary is empty");
         for (long i = 0; i < P; ++i) need(y.data()[i] >= 0 && y.data()[i] < V, "y must be in [0, V)");
         CrossEntropyArgs args{P, H, V, h.data(), matrix(w, w_trans, H, V, "w does not fit"),
-                              b.data(), weights.data(), data(y), 0.0, dh.data(), dw.data(),
-                              db.data()};
+                              b.data(), weights.data(), data(y), smoothing, 0.0,
+                              dh.data(), dw.data(), db.data()};
         nb::gil_scoped_release release;
         table_->cross_entropy[bf16](args);
         return args.loss;
@@ -196,20 +203,31 @@ std::pair<std::optional<Path>, std::string> find(const std::string& name) {
 }  // namespace unrolled
 
 NB_MODULE(_compiled, m) {
+    using unrolled::operator""_as_is;
     using unrolled::Path;
     nb::class_<Path>(m, "Path")
         .def_prop_ro("name", &Path::name)
-        .def("product", &Path::product, nb::arg("a").noconvert(), nb::arg("a_trans"),
-             nb::arg("b").noconvert(), nb::arg("b_trans"), nb::arg("c").noconvert(),
-             nb::arg("bias").none(), nb::arg("accumulate"), nb::arg("bf16"))
-        .def("rnn_forward", &Path::rnn_forward)
-        .def("rnn_backward", &Path::rnn_backward)
-        .def("lstm_forward", &Path::lstm_forward)
-        .def("lstm_backward", &Path::lstm_backward)
-        .def("gradients", &Path::gradients)
-        .def("cross_entropy", &Path::cross_entropy)
-        .def("adam", &Path::adam)
-        .def("map", &Path::map);
+        .def("product", &Path::product, "a"_as_is, nb::arg("a_trans"), "b"_as_is,
+             nb::arg("b_trans"), "c"_as_is, nb::arg("bias").noconvert().none(), nb::arg("accumulate"), nb::arg("bf16"))
+        .def("rnn_forward", &Path::rnn_forward, "sizes"_as_is, "Wh"_as_is, "h0"_as_is, "h"_as_is,
+             nb::arg("bf16"))
+        .def("rnn_backward", &Path::rnn_backward, "sizes"_as_is, "Wh"_as_is, "h"_as_is, "dh"_as_is,
+             "da"_as_is, "dh0"_as_is, "db"_as_is, nb::arg("bf16"))
+        .def("lstm_forward", &Path::lstm_forward, "sizes"_as_is, "Wh"_as_is, "h0"_as_is,
+             "c0"_as_is, "gates"_as_is, "h"_as_is, "c"_as_is, nb::arg("bf16"))
+        .def("lstm_backward", &Path::lstm_backward, "sizes"_as_is, "Wh"_as_is, "c0"_as_is,
+             "gates"_as_is, "h"_as_is, "c"_as_is, "dh"_as_is, "da"_as_is, "dh0"_as_is,
+             "dc0"_as_is, "db"_as_is, nb::arg("bf16"))
+        .def("gradients", &Path::gradients, "da"_as_is, "x"_as_is, "prev_h"_as_is, "Wx"_as_is,
+             "dx"_as_is, "dWx"_as_is, "dWh"_as_is, nb::arg("bf16"))
+        .def("cross_entropy", &Path::cross_entropy, "h"_as_is, "w"_as_is, nb::arg("w_trans"),
+             "b"_as_is, "y"_as_is, "weights"_as_is, "dh"_as_is, "dw"_as_is, "db"_as_is,
+             nb::arg("bf16"), nb::arg("smoothing") = 0.0f)
+        .def("adam", &Path::adam, "param"_as_is, "grad"_as_is, "m"_as_is, "v"_as_is,
+             nb::arg("scale"), nb::arg("decay"), nb::arg("shrink"), nb::arg("keep_m"),
+             nb::arg("take_m"), nb::arg("keep_v"), nb::arg("take_v"), nb::arg("root_v"),
+             nb::arg("eps"), nb::arg("rate"))
+        .def("map", &Path::map, nb::arg("name"), "x"_as_is, "y"_as_is);
     m.def("find", &unrolled::find);
     m.def("set_threads", &unrolled::set_threads);
     m.def("threads", &unrolled::threads);

@@ -173,17 +173,28 @@ def test_recurrence_of_huge_and_denormal_inputs_stays_finite(path, cell, size):
 
 
 @quick
-@given(P=counts, H=widths, V=st.integers(1, 70), seed=seeds, precision=precisions)
-def test_vocabulary_loss(path, P, H, V, seed, precision):
-    check_vocabulary(np.random.default_rng(seed), P, H, V, precision)
+@given(
+    P=counts,
+    H=widths,
+    V=st.integers(1, 70),
+    seed=seeds,
+    precision=precisions,
+    smoothing=st.sampled_from([0.0, 0.1, 0.9]),
+)
+def test_vocabulary_loss(path, P, H, V, seed, precision, smoothing):
+    check_vocabulary(np.random.default_rng(seed), P, H, V, precision, smoothing=smoothing)
 
 
-def check_vocabulary(rng, P, H, V, precision, size=1.0):
+def check_vocabulary(rng, P, H, V, precision, size=1.0, smoothing=0.0):
     h, w, b, weights = draw(rng, (P, H), (H, V), (V,), (P,))
     w = w * np.float32(size / np.sqrt(H))
     y = rng.integers(0, V, P)
-    got = layers.vocabulary_loss(h, scrambled(rng, w), b, y, weights, precision=precision)
-    want = layers.vocabulary_loss(*wide(h, w, b), y, weights.astype(np.float64))
+    got = layers.vocabulary_loss(
+        h, scrambled(rng, w), b, y, weights, smoothing=smoothing, precision=precision
+    )
+    want = layers.vocabulary_loss(
+        *wide(h, w, b), y, weights.astype(np.float64), smoothing=smoothing
+    )
     tolerance = (64 * EPS if precision == "float32" else 2.0**-4) * max(size, 1)
     assert abs(got.loss - want.loss) <= tolerance * (1 + np.abs(weights).sum())
     for ours, theirs in zip(got[1:], want[1:], strict=True):

@@ -161,9 +161,11 @@ CASES: dict[str, dict[str, Callable[[], Case]]] = {
     },
     "softmax_loss": {
         "weighted": lambda: of_loss_with_fixed_weights(),
+        "smoothed": lambda: of_loss_with_fixed_weights(smoothing=0.2),
     },
     "vocabulary_loss": {
         "weighted": lambda: of_vocabulary(),
+        "smoothed": lambda: of_vocabulary(smoothing=0.2),
     },
     "temporal_softmax_loss": {
         "mask": lambda: of_loss("temporal_softmax_loss", *draw((N, T, V)), ids(N, T), RAGGED),
@@ -183,22 +185,22 @@ CASES: dict[str, dict[str, Callable[[], Case]]] = {
 }
 
 
-def of_loss_with_fixed_weights():
+def of_loss_with_fixed_weights(**options):
     """The weights of `softmax_loss` are data: only the scores have a gradient."""
     x, row_weights = draw((len(REPEATED), V), (len(REPEATED),))
     return Case(
-        lambda scores: layers.softmax_loss(scores, REPEATED, row_weights),
+        lambda scores: layers.softmax_loss(scores, REPEATED, row_weights, **options),
         lambda dout, dx: dout * dx,
         (x,),
     )
 
 
-def of_vocabulary():
+def of_vocabulary(**options):
     """A fused loss gives its gradients with it; the weights of its rows are data."""
     *args, row_weights = draw((len(REPEATED), H), (H, V), (V,), (len(REPEATED),))
 
     def forward(h, w, b):
-        loss, *grads = layers.vocabulary_loss(h, w, b, REPEATED, row_weights)
+        loss, *grads = layers.vocabulary_loss(h, w, b, REPEATED, row_weights, **options)
         return loss, grads
 
     return Case(forward, lambda dout, grads: tuple(dout * g for g in grads), tuple(args))

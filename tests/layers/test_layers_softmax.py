@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unrolled.errors import InputError
 from unrolled.layers import softmax_loss, temporal_softmax_loss
 
 N, T, V = 3, 4, 5
@@ -117,3 +118,22 @@ def test_a_negative_weight_turns_the_gradient():
     one, minus = (softmax_loss(x[:, 0], y[:, 0], np.full(N, w)) for w in (1.0, -1.0))
     assert minus.loss == -one.loss
     np.testing.assert_array_equal(minus.dx, -one.dx)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_a_smoothed_target_against_the_equation(smoothing):
+    x, y = draw()
+    scores, words = x.reshape(-1, V), y.ravel()
+    weights = np.arange(len(words)) / 7
+    log_p = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    target = (1 - smoothing) * np.eye(V)[words] + smoothing / V
+    loss, dx = softmax_loss(scores, words, weights, smoothing=smoothing)
+    np.testing.assert_allclose(loss, -(weights[:, None] * target * log_p).sum(), rtol=1e-13)
+    np.testing.assert_allclose(dx, weights[:, None] * (np.exp(log_p) - target), atol=1e-15)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
+def test_a_smoothing_that_cannot_be(smoothing):
+    x, y = draw()
+    with pytest.raises(InputError, match=r"^softmax_loss: smoothing must be in \[0, 1\)"):
+        softmax_loss(x[:, 0], y[:, 0], np.ones(N), smoothing=smoothing)

@@ -23,7 +23,14 @@ class CrossEntropy(NamedTuple):
 
 
 def cross_entropy(
-    h: Array, w: Array, b: Array, y: Array, weights: Array, *, precision: str = "float32"
+    h: Array,
+    w: Array,
+    b: Array,
+    y: Array,
+    weights: Array,
+    *,
+    smoothing: float = 0.0,
+    precision: str = "float32",
 ) -> CrossEntropy:
     r"""Softmax loss of the scores ``h @ w + b``, and its gradients.
 
@@ -35,6 +42,8 @@ def cross_entropy(
     y : (P,) int in [0, V)
     weights : (P,) float32
         What each row counts.
+    smoothing : float in [0, 1)
+        Part of each row's target that is spread evenly over all V words.
     precision : "float32" or "bfloat16"
 
     Returns
@@ -53,5 +62,6 @@ def cross_entropy(
         rows(weights),
         *grads,
         precision == "bfloat16",
+        smoothing,
     )
     return CrossEntropy(loss, *grads)

@@ -73,8 +73,12 @@ def temporal_softmax_loss(x: Array, y: Array, mask: Array, verbose: bool = False
     return SoftmaxLoss(loss, dx)
 
 
-def softmax_loss(x: Array, y: Array, weights: Array) -> SoftmaxLoss:
-    r"""Weighted softmax loss of P rows, :math:`L = -\sum_p w_p \log p_{p, y_p}`.
+def softmax_loss(x: Array, y: Array, weights: Array, *, smoothing: float = 0.0) -> SoftmaxLoss:
+    r"""Weighted softmax loss of P rows, :math:`L = -\sum_p w_p \sum_v q_{pv} \log p_{pv}`.
+
+    The target q is the true word, :math:`q_{pv} = [v = y_p]`; smoothed by :math:`\epsilon`, it is
+    :math:`q_{pv} = (1 - \epsilon) [v = y_p] + \epsilon / V`, so that the scores need not grow
+    without end. The derivative is :math:`dx_{pv} = w_p (p_{pv} - q_{pv})`.
 
     The largest score of a row is taken off before the exponential, so that scores of any size
     neither overflow nor lose the loss.
@@ -85,6 +89,8 @@ def softmax_loss(x: Array, y: Array, weights: Array) -> SoftmaxLoss:
         Scores (logits).
     y : (P,) int
     weights : (P,) float
+    smoothing : float in [0, 1)
+        :math:`\epsilon`, the part of the target that is spread evenly over all V words.
 
     Returns
     -------
@@ -99,26 +105,50 @@ def softmax_loss(x: Array, y: Array, weights: Array) -> SoftmaxLoss:
     DTypeError
         If x and weights are not of one floating-point dtype, or y holds no integers.
     InputError
-        If a word lies outside the vocabulary.
+        If a word lies outside the vocabulary, or smoothing is out of range.
 
     References
     ----------
-    Goodfellow, Bengio & Courville (2016), sections 4.1 and 6.2.2.3.
+    Goodfellow, Bengio & Courville (2016), sections 4.1 and 6.2.2.3; Szegedy et al. (2016),
+    section 7, for the smoothing.
     """
     where = "softmax_loss"
     check_floats(where, x=x, weights=weights)
     size = check_shapes(where, x=(x, "P V"), y=(y, "P"), weights=(weights, "P"))
     check_ids(where, y, size["V"], name="y")
+    check_smoothing(where, smoothing)
     if size["P"] == 0:
         return SoftmaxLoss(x.dtype.type(0), np.zeros_like(x))
     if size["V"] == 0:
         raise InputError(f"{where}: the vocabulary is empty, x has shape {x.shape}")
     picked = np.arange(size["P"]), y
     dx = x - x.max(axis=1, keepdims=True)
-    true_scores = dx[picked]
+    target = dx[picked]
+    if smoothing:
+        target = (1 - smoothing) * target + smoothing * dx.mean(axis=1)
     np.exp(dx, out=dx)
     total = dx.sum(axis=1)
-    loss = np.sum(weights * (np.log(total) - true_scores), dtype=np.float64)
+    loss = np.sum(weights * (np.log(total) - target), dtype=np.float64)
     dx *= (weights / total)[:, None]
-    dx[picked] -= weights
+    dx[picked] -= (1 - smoothing) * weights
+    if smoothing:
+        dx -= (smoothing / size["V"] * weights)[:, None]
     return SoftmaxLoss(x.dtype.type(loss), dx)
+
+
+def check_smoothing(where: str, smoothing: float) -> None:
+    """Hold the smoothing of a target to [0, 1).
+
+    Parameters
+    ----------
+    where : str
+        The function that asks, for the message.
+    smoothing : float
+
+    Raises
+    ------
+    InputError
+        If it lies outside.
+    """
+    if not 0 <= smoothing < 1:
+        raise InputError(f"{where}: smoothing must be in [0, 1), got {smoothing!r}")

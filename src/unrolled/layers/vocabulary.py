@@ -11,7 +11,7 @@ from unrolled.errors import InputError
 from unrolled.layers.affine import affine_backward, affine_forward
 from unrolled.layers.arrays import Array, check_floats, check_ids, check_shapes
 from unrolled.layers.product import check_precision, runs_compiled
-from unrolled.layers.softmax import softmax_loss
+from unrolled.layers.softmax import check_smoothing, softmax_loss
 
 
 class VocabularyLoss(NamedTuple):
@@ -24,7 +24,14 @@ class VocabularyLoss(NamedTuple):
 
 
 def vocabulary_loss(
-    h: Array, w: Array, b: Array, y: Array, weights: Array, *, precision: str = "float32"
+    h: Array,
+    w: Array,
+    b: Array,
+    y: Array,
+    weights: Array,
+    *,
+    smoothing: float = 0.0,
+    precision: str = "float32",
 ) -> VocabularyLoss:
     r"""Weighted softmax loss of the scores :math:`h W + b`, and all its gradients.
 
@@ -40,6 +47,8 @@ def vocabulary_loss(
         The true words.
     weights : (P,) float
         What each row counts.
+    smoothing : float in [0, 1)
+        Part of each row's target that is spread evenly over all V words; see `softmax_loss`.
     precision : "float32" or "bfloat16"
         Of what products multiply where h is float32; see `unrolled.layers.product`.
 
@@ -55,7 +64,8 @@ def vocabulary_loss(
     DTypeError
         If the arrays are not of one floating-point dtype, or y holds no integers.
     InputError
-        If a word lies outside the vocabulary, or there is no such precision.
+        If a word lies outside the vocabulary, smoothing is out of range, or there is no such
+        precision.
 
     References
     ----------
@@ -67,12 +77,15 @@ def vocabulary_loss(
         where, h=(h, "P H"), w=(w, "H V"), b=(b, "V"), y=(y, "P"), weights=(weights, "P")
     )
     check_ids(where, y, size["V"], name="y")
+    check_smoothing(where, smoothing)
     check_precision(where, precision)
     if runs_compiled(h):
         if size["V"] == 0:
             raise InputError(f"{where}: the vocabulary is empty, w has shape {w.shape}")
-        loss, dh, dw, db = kernels.cross_entropy(h, w, b, y, weights, precision=precision)
+        loss, dh, dw, db = kernels.cross_entropy(
+            h, w, b, y, weights, smoothing=smoothing, precision=precision
+        )
         return VocabularyLoss(h.dtype.type(loss), dh, dw, db)
     scores, cache = affine_forward(h, w, b, precision=precision)
-    total, dscores = softmax_loss(scores, y, weights)
+    total, dscores = softmax_loss(scores, y, weights, smoothing=smoothing)
     return VocabularyLoss(total, *affine_backward(dscores, cache))
