@@ -30,7 +30,7 @@ from unrolled.layers import (
 )
 from unrolled.layers.arrays import Array, check_floats, check_ids, check_shapes
 from unrolled.layers.cells import CELLS, State
-from unrolled.layers.product import check_precision
+from unrolled.layers.precision import choose_precision
 
 
 class LossAndGrads(NamedTuple):
@@ -70,8 +70,9 @@ class CaptioningRNN:
         2017); wordvec_dim must then equal hidden_dim. False as in the assignment.
     precision : str
         Of the numbers that training multiplies: ``"float32"``, or ``"bfloat16"`` with sums and
-        weights in float32, which is faster where the CPU has units for it (Kalamkar et al. 2019).
-        Captions are always said in float32.
+        weights in float32, which is faster where the CPU has units for it (Kalamkar et al. 2019);
+        ``"auto"`` is resolved here to bfloat16 where the CPU has and the model gains, else to
+        float32. Captions are always said in float32.
 
     Attributes
     ----------
@@ -121,7 +122,6 @@ class CaptioningRNN:
                 "CaptioningRNN: tie_weights needs wordvec_dim equal to hidden_dim, "
                 f"got {wordvec_dim} and {hidden_dim}"
             )
-        check_precision("CaptioningRNN", precision)
         self.word_to_idx = dict(word_to_idx)
         self.idx_to_word = {i: word for word, i in self.word_to_idx.items()}
         if len(self.idx_to_word) < len(self.word_to_idx):
@@ -132,7 +132,7 @@ class CaptioningRNN:
             raise DTypeError(f"CaptioningRNN: dtype must be floating point, got {self.dtype}")
         self.dropout = dropout
         self.tie_weights = tie_weights
-        self.precision = precision
+        self.precision = choose_precision("CaptioningRNN", precision, hidden_dim)
         self._null = self._word_id("<NULL>")
         self._cell = CELLS[cell_type]
         self.params = self._initial_params(input_dim, wordvec_dim, hidden_dim, forget_bias, seed)

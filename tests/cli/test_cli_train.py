@@ -29,7 +29,7 @@ def test_a_run_says_how_it_goes_and_where_it_is(train, tmp_path):
     said = train(*FLAGS)
     assert (said.code, said.out) == (0, "")
     lines = said.err.splitlines()
-    assert lines[0].endswith(" parameters, 15 words, 4 steps an epoch")
+    assert lines[0].endswith(" parameters, 15 words, 4 steps an epoch, float32")
     epochs = [line for line in lines if line.startswith("epoch ")]
     assert len(epochs) == 3
     for number, line in enumerate(epochs, start=1):
@@ -61,6 +61,7 @@ def test_flags_decide(train, flickr8k, store, tmp_path):
         "--wordvec-dim": ("model", "wordvec_dim", 5),
         "--hidden-dim": ("model", "hidden_dim", 6),
         "--dropout": ("model", "dropout", 0.25),
+        "--precision": ("model", "precision", "bfloat16"),
         "--epochs": ("training", "epochs", 1),
         "--batch-size": ("training", "batch_size", 16),
         "--rule": ("training", "rule", "rmsprop"),

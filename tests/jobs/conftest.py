@@ -4,6 +4,8 @@ import pytest
 
 from unrolled.jobs.config import RunConfig
 
+MODEL = {"wordvec_dim": 8, "hidden_dim": 8, "dropout": 0.3, "precision": "float32"}
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
@@ -18,7 +20,7 @@ def config(flickr8k, store):
     def make(*, data=(), decoding=(), model=(), **training):
         sections = {
             "data": {"path": str(flickr8k), "features": str(store), "min_count": 1} | dict(data),
-            "model": {"wordvec_dim": 8, "hidden_dim": 8, "dropout": 0.3} | dict(model),
+            "model": MODEL | dict(model),
             "training": {"epochs": 3, "batch_size": 4, "learning_rate": 0.05} | training,
             "decoding": dict(decoding),
         }

@@ -27,7 +27,7 @@ def test_a_run_tells_what_happens_and_leaves_a_captioner(config, tmp_path):
     started = of_kind(Started, events)
     best = Captioner.load(tmp_path / "run" / "best")
     size = sum(value.size for value in best.model.params.values())
-    assert started == [Started(3, 4, 0, size, len(best.vocabulary))]
+    assert started == [Started(3, 4, 0, size, len(best.vocabulary), "float32")]
     assert [event.step for event in of_kind(StepDone, events)] == list(range(1, 13))
     assert [event.epoch for event in of_kind(EpochDone, events)] == [1, 2, 3]
     assert events[-1] == Finished("completed", 3, 12)
@@ -42,8 +42,14 @@ def test_a_run_tells_what_happens_and_leaves_a_captioner(config, tmp_path):
 def test_the_log_holds_every_event_in_its_order(config, tmp_path):
     events = list(train_run(config(), tmp_path / "run"))
     logged = read_events(tmp_path / "run")
-    told = of_kind((StepDone, EpochDone, Saved, Finished), events)
-    names = {StepDone: "step", EpochDone: "epoch", Saved: "saved", Finished: "finished"}
+    told = of_kind((Started, StepDone, EpochDone, Saved, Finished), events)
+    names = {
+        Started: "started",
+        StepDone: "step",
+        EpochDone: "epoch",
+        Saved: "saved",
+        Finished: "finished",
+    }
     assert [each["event"] for each in logged] == [names[type(event)] for event in told]
     for record, event in zip(logged, told, strict=True):
         assert record["step"] == event.step

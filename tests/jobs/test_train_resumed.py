@@ -9,7 +9,7 @@ from unrolled.captioner import Captioner
 from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig
 from unrolled.jobs.run_folder import saved_config
-from unrolled.jobs.train import train_run
+from unrolled.jobs.train import Started, train_run
 from unrolled.training import Finished, StepDone
 
 
@@ -45,6 +45,29 @@ def test_a_run_that_was_dropped_anywhere_goes_on_bit_for_bit(config, whole, tmp_
             assert (out / kind / "model.safetensors").read_bytes() == (
                 whole / kind / "model.safetensors"
             ).read_bytes(), (kind, count)
+
+
+def test_what_auto_resolved_to_is_kept_where_it_would_resolve_to_another(
+    config, tmp_path, monkeypatch
+):
+    """As when a run goes on with other kernels: the first ones' choice is the run's."""
+    settings = config(model={"precision": "auto"})
+    monkeypatch.setattr("unrolled.jobs.train.choose_precision", lambda *_: "bfloat16")
+    for events in (
+        list(train_run(settings, tmp_path / "whole")),
+        run_until(5, settings, tmp_path / "run"),
+    ):
+        assert of_kind(Started, events)[0].precision == "bfloat16"
+    monkeypatch.setattr("unrolled.jobs.train.choose_precision", lambda *_: "float32")
+    assert saved_config(tmp_path / "run")["model"]["precision"] == "bfloat16"
+    for each in (settings, RunConfig.from_sections(saved_config(tmp_path / "run"), "saved")):
+        events = run_until(9, each, tmp_path / "run", resume=True)
+        assert of_kind(Started, events)[0].precision == "bfloat16"
+    list(train_run(settings, tmp_path / "run", resume=True))
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    assert Captioner.load(tmp_path / "run" / "last").model.config["precision"] == "bfloat16"
+    with pytest.raises(InputError, match="precision was 'bfloat16', is 'float32'"):
+        list(train_run(config(model={"precision": "float32"}), tmp_path / "run", resume=True))
 
 
 def test_a_finished_run_is_done(config, whole, tmp_path):

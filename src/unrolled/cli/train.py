@@ -17,10 +17,10 @@ from unrolled.cli.console import Bar, say
 from unrolled.cli.options import Features, Format, Photos
 from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig, read_toml
-from unrolled.jobs.events import Note
+from unrolled.jobs.events import Note, Started
 from unrolled.jobs.features import FeatureProgress
 from unrolled.jobs.run_folder import holds_run, saved_config
-from unrolled.jobs.train import RunEvent, Started, train_run
+from unrolled.jobs.train import RunEvent, train_run
 from unrolled.training import EpochDone, Finished, StepDone, TrainingConfig
 
 EXAMPLE = """Examples:
@@ -52,7 +52,7 @@ def train(
     wordvec_dim: Annotated[int | None, typer.Option(help="Width of the word vectors.")] = None,
     hidden_dim: Annotated[int | None, typer.Option(help="Width of the recurrence.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Probability to drop a number.")] = None,
-    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data, at most.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Captions a step.")] = None,
     rule: Annotated[str | None, typer.Option(help="adam, adamw, sgd or rmsprop.")] = None,
@@ -210,7 +210,7 @@ def _describe_start(event: Started) -> str:
     going_on = f"; going on after step {event.step:,}" if event.step else ""
     return (
         f"{event.parameters:,} parameters, {event.words:,} words, "
-        f"{event.batches_per_epoch:,} steps an epoch{going_on}"
+        f"{event.batches_per_epoch:,} steps an epoch, {event.precision}{going_on}"
     )
 
 

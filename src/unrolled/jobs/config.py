@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from unrolled.captioner import Decoding
 from unrolled.errors import InputError, MissingExtraError
 from unrolled.layers.cells import CELLS
-from unrolled.layers.product import check_precision
+from unrolled.layers.precision import AUTO, choose_precision
 from unrolled.training import TrainingConfig
 
 T = TypeVar("T")
@@ -63,7 +63,10 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The model's sizes and options; see `unrolled.CaptioningRNN`."""
+    """The model's sizes and options; see `unrolled.CaptioningRNN`.
+
+    A run resolves the precision ``"auto"`` when it starts, and keeps what it resolved to.
+    """
 
     cell_type: str = "lstm"
     wordvec_dim: int = 512
@@ -71,7 +74,7 @@ class ModelConfig:
     dropout: float = 0.5
     forget_bias: float = 0.0
     tie_weights: bool = False
-    precision: str = "float32"
+    precision: str = AUTO
 
     def __post_init__(self) -> None:
         """Hold every value to what a model can be built with, long before one is built."""
@@ -82,7 +85,7 @@ class ModelConfig:
             )
         if not 0 <= self.dropout < 1:
             raise InputError(f"model: dropout must be in [0, 1), got {self.dropout!r}")
-        check_precision("model", self.precision)
+        choose_precision("model", self.precision, self.hidden_dim)
         if not math.isfinite(self.forget_bias):
             raise InputError(f"model: forget_bias must be a number, got {self.forget_bias!r}")
         if self.forget_bias and self.cell_type != "lstm":

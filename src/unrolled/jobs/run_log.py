@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled import plots
-from unrolled.jobs.events import Note
+from unrolled.jobs.events import Note, Started
 from unrolled.training import EpochDone, Event, Saved, event_record, open_log, read_log
 
 
@@ -31,8 +31,8 @@ def check_log(out: Path) -> None:
 
 
 def logged(
-    events: Iterator[Event], out: Path, *, step: int, best_by: str
-) -> Iterator[Event | Note]:
+    events: Iterator[Started | Event], out: Path, *, step: int, best_by: str
+) -> Iterator[Started | Event | Note]:
     """Write events to the log as they pass, and draw the curves once an epoch is saved.
 
     A log that no longer takes lines and curves that cannot be drawn are told as notes, once for
@@ -40,7 +40,7 @@ def logged(
 
     Parameters
     ----------
-    events : iterator of Event
+    events : iterator of Started and Event
     out : Path
         The run's folder.
     step : int
@@ -50,7 +50,7 @@ def logged(
 
     Yields
     ------
-    Event
+    Started, Event
         Those given.
     Note
     """
@@ -62,7 +62,7 @@ def logged(
     log = open_log(path)
     try:
         for event in events:
-            record = event_record(event)
+            record = _record(event)
             records.pop(_key(record), None)
             records[_key(record)] = record
             problem = _write(json.dumps(record, allow_nan=False), log, path)
@@ -77,6 +77,12 @@ def logged(
     finally:
         with contextlib.suppress(OSError):  # what was not written has been told
             log.close()
+
+
+def _record(event: Started | Event) -> dict[str, Any]:
+    if isinstance(event, Started):
+        return {"event": "started", **event._asdict()}
+    return event_record(event)
 
 
 def _key(record: dict[str, Any]) -> tuple[str, int]:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import dataclasses
 import platform
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,25 +26,14 @@ from unrolled.data import CaptionBatches
 from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig
 from unrolled.jobs.data import TrainingData, fingerprint, prepare
-from unrolled.jobs.events import Note
+from unrolled.jobs.events import Note, Started
 from unrolled.jobs.features import FeatureProgress
 from unrolled.jobs.run_folder import holds_run, load_last, make_folder
 from unrolled.jobs.run_log import check_log, logged
 from unrolled.jobs.scoring import SCORES, ScoredRun
+from unrolled.layers.precision import AUTO, choose_precision
 from unrolled.model import CaptioningRNN
 from unrolled.training import Event, TrainingState, train
-
-
-class Started(NamedTuple):
-    """A run's data are ready and its first step is next."""
-
-    epochs: int
-    batches_per_epoch: int
-    step: int
-    """Steps done before, where the run goes on."""
-    parameters: int
-    words: int
-
 
 RunEvent = Note | FeatureProgress | Started | Event
 
@@ -99,6 +88,7 @@ def train_run(
         )
     check_log(out)
     previous = Captioner.from_checkpoint(saved, out / "last") if saved else None
+    config = _with_precision(config, previous)
     data = None
     for event in prepare(config.data, out, previous.vocabulary if previous else None):
         if isinstance(event, TrainingData):
@@ -136,10 +126,23 @@ def train_run(
         stop=stop,
         null=data.vocabulary.null,
     )
-    step = state.step if state else 0
-    size = sum(p.size for p in captioner.model.params.values())
-    yield Started(config.training.epochs, len(batches), step, size, len(data.vocabulary))
-    yield from logged(events, out, step=step, best_by=config.training.best_by)
+    step, model = state.step if state else 0, captioner.model
+    size = sum(p.size for p in model.params.values())
+    started = Started(
+        config.training.epochs, len(batches), step, size, len(data.vocabulary), model.precision
+    )
+    yield from logged(chain([started], events), out, step=step, best_by=config.training.best_by)
+
+
+def _with_precision(config: RunConfig, previous: Captioner | None) -> RunConfig:
+    """Resolve the precision, once for a whole run: one that goes on keeps what it had."""
+    model = config.model
+    if model.precision != AUTO:
+        return config
+    precision = (
+        previous.model.precision if previous else choose_precision("model", AUTO, model.hidden_dim)
+    )
+    return dataclasses.replace(config, model=dataclasses.replace(model, precision=precision))
 
 
 def _new_captioner(config: RunConfig, data: TrainingData, command: str) -> Captioner:
@@ -182,7 +185,7 @@ def _changed_data(before: object, data: TrainingData) -> list[str]:
 
 def _check_same_run(config: RunConfig, previous: Captioner, data: TrainingData) -> None:
     """Hold a run that goes on to what decided its weights so far."""
-    before = RunConfig.from_sections(previous.card["run"], "the run")
+    before = _with_precision(RunConfig.from_sections(previous.card["run"], "the run"), previous)
     changes = [
         f"{field.name} was {getattr(old, field.name)!r}, is {getattr(new, field.name)!r}"
         for old, new in ((before.model, config.model), (before.data, config.data))
