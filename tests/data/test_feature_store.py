@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from unrolled.data import FeatureStore, FeatureWriter
-from unrolled.data.features import make_header
+from unrolled.data.feature_file import make_header
 from unrolled.errors import FeatureStoreError
 
 ENCODER = {"name": "lite0", "weights": "sha256:ab", "input": "224", "normalisation": "(x-127)/128"}

@@ -304,10 +304,10 @@ def test_a_folder_is_refused_before_the_work(
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(FeatureStoreError, match=r"there is no folder .*mistyped; make it first"):
-        writer(tmp_path / "mistyped" / "f")
-    assert not list(tmp_path.iterdir())
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    with writer(tmp_path / "new" / "er" / "f") as each:
+        fill(each)
+    assert (tmp_path / "new" / "er" / "f").read_bytes() == whole()
 
 
 def test_wrong_arguments(tmp_path: Path) -> None:

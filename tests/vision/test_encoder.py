@@ -21,7 +21,7 @@ from unrolled.errors import (
     ShapeError,
 )
 from unrolled.vision import ENCODERS, Encoder, load_photo, weights
-from unrolled.vision import encoder as encoder_module
+from unrolled.vision import network as network_module
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 64, 64, 3), dtype=np.uint8)
 
@@ -167,7 +167,7 @@ def test_encoders_by_name(cache_folder: Path) -> None:
     sizes = {name: ENCODERS[name].size for name in ENCODERS}
     assert sizes == {"lite0": 224, "lite1": 240, "lite2": 260}
     encoder = Encoder.load(cache=cache_folder)
-    assert (encoder.name, encoder.size, encoder.grid_shape) == ("lite0", 224, (7, 7, 1280))
+    assert (encoder.name, encoder.sizes, encoder.grid_shape) == ("lite0", (224,), (7, 7, 1280))
     assert encoder.threads >= 1
     with pytest.raises(EncoderError, match="unknown encoder 'b7': the encoders are lite0, lite1"):
         Encoder.load("b7")
@@ -201,7 +201,7 @@ def test_the_graph_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise AssertionError("built again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(encoder_module, "build_graph", refuse)
+        patch.setattr(network_module, "build_graph", refuse)
         second = Encoder.load("lite0", size=64, cache=tmp_path).encode(PIXELS)
     assert np.array_equal(first.pooled, second.pooled)
 

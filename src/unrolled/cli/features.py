@@ -11,9 +11,9 @@ from unrolled.cli.console import say, show_features
 from unrolled.cli.options import SkipBad
 from unrolled.errors import ImageError
 from unrolled.jobs.features import photos_by_name, write_features
-from unrolled.vision import Encoder
+from unrolled.vision import AUGMENTATIONS, Encoder
 
-EXAMPLE = "Example: unrolled features Flicker8k_Dataset --out flickr8k.safetensors"
+EXAMPLE = "Example: unrolled features Flicker8k_Dataset --out lite2.safetensors --encoder lite2"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,17 +24,32 @@ def add_to(app: typer.Typer) -> None:
 def features(
     photos: Annotated[Path, typer.Argument(help="A folder of photos, with the folders in it.")],
     out: Annotated[Path, typer.Option(help="The feature store to write.")],
-    encoder: Annotated[str, typer.Option(help="lite0, lite1 or lite2.")] = "lite0",
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="lite0, lite1 or lite2; with another input size, lite2@320; an ONNX file of your "
+            "own, net.onnx, with its settings in net.json; or several joined, lite0+lite2."
+        ),
+    ] = "lite0",
     grid: Annotated[
-        bool, typer.Option("--grid", help="Also keep the features at each place of a photo.")
+        bool,
+        typer.Option("--grid", help="Also keep the features at each place of a photo, as float16."),
+    ] = False,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Also of each photo mirrored, to train with.")
+    ] = False,
+    crops: Annotated[
+        bool, typer.Option("--crops", help="Also mirrored and cropped to its four corners.")
     ] = False,
     skip_bad: SkipBad = False,
 ) -> None:
     """Encode photos once, for many trainings. One that was stopped goes on where it stopped."""
     named = photos_by_name(photos)
+    views = AUGMENTATIONS["crops" if crops else "flip" if flip else "none"]
     try:
+        loaded = Encoder.load(encoder)
         bad = show_features(
-            write_features(named, out, Encoder.load(encoder), grid=grid, skip_bad=skip_bad)
+            write_features(named, out, loaded, grid=grid, views=views, skip_bad=skip_bad)
         )
     except ImageError as error:
         raise ImageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,9 +11,11 @@ from types import TracebackType
 
 import numpy as np
 
-from unrolled.data.features import DTYPES, GRID, POOLED, make_header
+from unrolled.data.feature_file import GRID, POOLED, WHOLE, array_name, dtype_of, make_header
 from unrolled.data.partial import PartialRows
 from unrolled.errors import FeatureStoreError, InputError, ShapeError
+
+_MAX_CHUNK_BYTES = 32 << 20
 
 
 class FeatureWriter:
@@ -30,8 +33,8 @@ class FeatureWriter:
     Parameters
     ----------
     path : str or Path
-        Where the store shall be, in a folder that is there; a store that is there already is
-        replaced at the end, not before.
+        Where the store shall be, its folder made if it is not there; a store that is there already
+        is replaced at the end, not before.
     names : sequence of str
         Photos that shall be in it; unique. Some may be passed over, as they cannot be read.
     encoder : mapping of str to str
@@ -40,8 +43,10 @@ class FeatureWriter:
         D, the width of the features.
     locations : int, optional
         L, the places of the grid; no grid when not given.
+    views : sequence of str
+        Views of each photo that the store shall have; unique, ``whole`` first.
     chunk : int
-        Rows between two writes to the disk: what a kill loses at most.
+        Rows between two writes to the disk, fewer where rows are large: what a kill loses at most.
 
     Raises
     ------
@@ -49,7 +54,8 @@ class FeatureWriter:
         When no file can be at ``path``; when ``FILE.partial`` was begun with another encoder,
         other names or other widths, is no writer's, or is in use by another process.
     InputError
-        For no names, names that are there twice, sizes below 1, or a path no file can have.
+        For no names, names that are there twice, views without ``whole`` first, sizes below 1, or a
+        path no file can have.
     """
 
     def __init__(
@@ -60,20 +66,31 @@ class FeatureWriter:
         *,
         dim: int,
         locations: int | None = None,
+        views: Sequence[str] = (WHOLE,),
         chunk: int = 256,
     ) -> None:
         if not names or len(set(names)) != len(names):
             raise InputError("FeatureWriter: names must be unique, and at least one")
         if min(dim, chunk, 1 if locations is None else locations) < 1:
             raise InputError("FeatureWriter: dim, locations and chunk must be at least 1")
+        if tuple(views[:1]) != (WHOLE,) or len(set(views)) != len(views):
+            raise InputError(f"FeatureWriter: views must be unique, {WHOLE} first, got {views}")
         self.path = _checked(Path(path))
         self._names = tuple(names)
         self._wanted = frozenset(names)
         self._encoder = dict(encoder)
-        self._chunk = chunk
-        self._row_shapes: dict[str, tuple[int, ...]] = {POOLED: (dim,)}
+        self._views = tuple(views)
+        shape_of: dict[str, tuple[int, ...]] = {POOLED: (dim,)}
         if locations is not None:
-            self._row_shapes[GRID] = (locations, dim)
+            shape_of[GRID] = (locations, dim)
+        self._kinds = tuple(shape_of)
+        self._row_shapes = {
+            array_name(kind, view): shape for view in views for kind, shape in shape_of.items()
+        }
+        row_bytes = sum(
+            math.prod(shape) * dtype_of(array).itemsize for array, shape in self._row_shapes.items()
+        )
+        self._chunk = max(1, min(chunk, _MAX_CHUNK_BYTES // row_bytes))
         shapes = {array: list(shape) for array, shape in self._row_shapes.items()}
         plan = {"encoder": self._encoder, "shapes": shapes, "names": list(names)}
         partial = self.path.with_name(self.path.name + ".partial")
@@ -107,8 +124,8 @@ class FeatureWriter:
         ----------
         name : str
             One of `remaining`.
-        pooled : (D,)
-        grid : (L, D), if the store has a grid
+        pooled : (D,), or (views, D) if the store has several
+        grid : (L, D), or (views, L, D), if the store has a grid
 
         Raises
         ------
@@ -122,19 +139,30 @@ class FeatureWriter:
             why = "was added before" if name in self._wanted else "is none of the names to write"
             raise InputError(f"FeatureWriter.add: {name!r} {why}")
         given = {POOLED: pooled} | ({} if grid is None else {GRID: grid})
-        if given.keys() != self._row_shapes.keys():
+        if given.keys() != set(self._kinds):
             raise ShapeError(
-                f"FeatureWriter.add: {name!r}: expected {' and '.join(self._row_shapes)}, "
+                f"FeatureWriter.add: {name!r}: expected {' and '.join(self._kinds)}, "
                 f"got {' and '.join(given)}"
             )
-        self._pending[name] = {array: self._row(name, array, given[array]) for array in given}
+        row: dict[str, np.ndarray] = {}
+        for kind, values in given.items():
+            views = [values] if len(self._views) == 1 else values
+            if len(views) != len(self._views):
+                raise ShapeError(
+                    f"FeatureWriter.add: {name!r}: {kind} must be of {len(self._views)} views, "
+                    f"got {len(views)}"
+                )
+            for view, each in zip(self._views, views, strict=True):
+                array = array_name(kind, view)
+                row[array] = self._row(name, array, each)
+        self._pending[name] = row
         if len(self._pending) >= self._chunk:
             self.flush()
 
     def _row(self, name: str, array: str, values: np.ndarray) -> np.ndarray:
         """One photo's numbers for an array, checked and as they will lie in the file."""
         with np.errstate(over="ignore"):  # what overflows float16 is found just below
-            row = np.array(values, dtype=DTYPES[array])
+            row = np.array(values, dtype=dtype_of(array))
         if row.shape != self._row_shapes[array]:
             raise ShapeError(
                 f"FeatureWriter.add: {name!r}: {array} must be {self._row_shapes[array]}, "
@@ -202,10 +230,6 @@ def _checked(path: Path) -> Path:
     if path.is_dir():
         raise FeatureStoreError(
             f"{path}: a folder, where the store's file should be; add a name to it"
-        )
-    if not path.parent.is_dir():
-        raise FeatureStoreError(
-            f"{path}: cannot be written, as there is no folder {path.parent}; make it first"
         )
     return path
 

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
+from unrolled.data.feature_file import (
+    GRID,
+    KINDS,
+    POOLED,
+    WHOLE,
+    array_name,
+    map_arrays,
+    read_json,
+    read_metadata,
+    sha256_of,
+)
 from unrolled.data.identity import check_identity
-from unrolled.errors import FeatureStoreError, InputError
-
-FORMAT = "unrolled-features-1"
-
-POOLED, GRID = "pooled", "grid"
-DTYPES: dict[str, np.dtype[Any]] = {POOLED: np.dtype("<f4"), GRID: np.dtype("<f2")}
-"""Name of each array in a store and how its numbers lie in the file."""
-
-_CODES = {"<f4": "F32", "<f2": "F16"}
-_MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
+from unrolled.errors import FeatureStoreError
 
 
 class FeatureStore:
     """Features of M photos: a safetensors file, memory-mapped.
 
     Its header holds, besides the arrays' shapes, the metadata ``format``, ``names`` (a JSON list),
-    ``encoder`` (a JSON object), and checksums: ``sha256.pooled`` and ``sha256.grid`` of the
-    arrays' bytes, ``sha256.names`` and ``sha256.encoder`` of those texts.
+    ``encoder`` (a JSON object), and checksums: ``sha256.pooled``, ``sha256.grid`` and so on of the
+    arrays' bytes, ``sha256.names`` and ``sha256.encoder`` of those texts. Other views of the photos
+    are arrays of the same shapes, ``pooled.flipped``, ``grid.flipped``.
     Made by `FeatureWriter`, opened with `FeatureStore.open`.
 
     Attributes
@@ -43,6 +42,8 @@ class FeatureStore:
         Read-only; rows come from the file when they are asked for, in any thread.
     grid : (M, L, D) float16 or None
         The same at L places of each photo, where the store has them.
+    views : tuple of str
+        Views of each photo that it has, ``whole`` first.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class FeatureStore:
         self.encoder = encoder
         self.pooled = arrays[POOLED]
         self.grid = arrays.get(GRID)
+        self.views = (WHOLE, *(n.partition(".")[2] for n in arrays if n.startswith(f"{POOLED}.")))
+        self._arrays = dict(arrays)
         self._rows = {name: row for row, name in enumerate(names)}
         self._checksums = dict(checksums)
 
@@ -77,19 +80,22 @@ class FeatureStore:
             When the file is missing, cut short, damaged, or no feature store.
         """
         path = Path(path)
-        metadata = _read_metadata(path)
+        metadata = read_metadata(path)
         names = _names(metadata, path)
         encoder = _encoder(metadata, path)
-        arrays = _map_arrays(path)
+        arrays = map_arrays(path)
         if POOLED not in arrays:
             raise FeatureStoreError(f"{path}: has no array {POOLED!r}; is it a feature store?")
         for name, array in arrays.items():
-            ndim = 2 if name == POOLED else 3
+            kind = name.partition(".")[0]
+            ndim = 2 if kind == POOLED else 3
             if array.ndim != ndim or len(array) != len(names):
                 raise FeatureStoreError(
                     f"{path}: {name} must have {ndim} axes and {len(names):,} rows, one for each "
                     f"name, got shape {array.shape}"
                 )
+            if kind not in arrays or array.shape != arrays[kind].shape:
+                raise FeatureStoreError(f"{path}: {name} has not the shape of {kind}; is it whole?")
         checksums = {name: metadata.get(f"sha256.{name}", "") for name in arrays}
         return cls(path, names, encoder, arrays, checksums)
 
@@ -97,6 +103,34 @@ class FeatureStore:
     def dim(self) -> int:
         """D, the width of the features."""
         return int(self.pooled.shape[1])
+
+    def array(self, kind: str, view: str = WHOLE) -> np.ndarray:
+        """Features of a view of every photo.
+
+        Parameters
+        ----------
+        kind : str
+            ``"pooled"`` or ``"grid"``.
+        view : str
+
+        Returns
+        -------
+        (M, D) float32, or (M, L, D) float16
+            Read-only; rows come from the file when they are asked for.
+
+        Raises
+        ------
+        FeatureStoreError
+            When the store has none.
+        """
+        name = array_name(kind, view)
+        if name not in self._arrays:
+            raise FeatureStoreError(
+                f"{self.path}: has no array {name!r}, only {', '.join(self._arrays)}; compute the "
+                "features again with `unrolled features`, with what is missing (--grid, --flip, "
+                "--crops)"
+            )
+        return self._arrays[name]
 
     def index(self, name: str) -> int:
         """Row of a photo by its name.
@@ -164,8 +198,15 @@ class FeatureStore:
             error=FeatureStoreError,
         )
 
-    def verify(self) -> None:
+    def verify(self, kinds: Iterable[str] = KINDS, views: Iterable[str] | None = None) -> None:
         """Read every byte and hold it against the checksums; find numbers that are not finite.
+
+        Parameters
+        ----------
+        kinds : iterable of str
+            ``"pooled"``, ``"grid"`` or both: what to read.
+        views : iterable of str, optional
+            Of which views; of all unless given.
 
         Raises
         ------
@@ -173,9 +214,11 @@ class FeatureStore:
             When an array's bytes are not what was written, no checksum was, or numbers are not
             finite, which `FeatureWriter` writes none of.
         """
-        arrays = {POOLED: self.pooled} | ({GRID: self.grid} if self.grid is not None else {})
-        for name, array in arrays.items():
-            got = _sha256(array.data)
+        views = self.views if views is None else tuple(views)
+        wanted = {array_name(kind, view) for kind in kinds for view in views}
+        for name in (name for name in self._arrays if name in wanted):
+            array = self._arrays[name]
+            got = sha256_of(array.data)
             if got != self._checksums[name]:
                 raise FeatureStoreError(
                     f"{self.path}: the file is damaged: SHA-256 of {name}: expected "
@@ -189,79 +232,8 @@ class FeatureStore:
                 )
 
 
-def make_header(
-    names: Iterable[str],
-    encoder: Mapping[str, str],
-    shapes: Mapping[str, tuple[int, ...]],
-    checksums: Mapping[str, str],
-) -> bytes:
-    """Return the first bytes of a store; its arrays' bytes follow in the order of `shapes`.
-
-    Written here as safetensors' own writer wants all arrays in memory. Equal arguments give equal
-    bytes. https://github.com/huggingface/safetensors#format
-    """
-    texts = {"names": json.dumps(list(names)), "encoder": json.dumps(dict(encoder))}
-    checksums = {**{key: _sha256(text.encode()) for key, text in texts.items()}, **checksums}
-    header: dict[str, Any] = {
-        "__metadata__": {
-            "format": FORMAT,
-            **texts,
-            **{f"sha256.{key}": checksum for key, checksum in checksums.items()},
-        }
-    }
-    offset = 0
-    for name, shape in shapes.items():
-        end = offset + int(np.prod(shape, dtype=np.int64)) * DTYPES[name].itemsize
-        code = _CODES[DTYPES[name].str]
-        header[name] = {"dtype": code, "shape": list(shape), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header).encode()
-    text += b" " * (-(8 + len(text)) % 64)  # the format allows it; rows then start aligned
-    if len(text) > _MAX_HEADER_BYTES:
-        raise InputError(f"feature store: too many photos for one file, a header of {len(text)} B")
-    return len(text).to_bytes(8, "little") + text
-
-
-def _read_metadata(path: Path) -> dict[str, str]:
-    """Metadata of a safetensors file, once the library has found its header sound."""
-    if not path.is_file():
-        raise FeatureStoreError(f"{path}: no such feature store; make one with `unrolled features`")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise FeatureStoreError(
-            f"{path}: damaged, or no feature store ({error}); compute the features again"
-        ) from error
-    if metadata.get("format") != FORMAT:
-        got = metadata.get("format", "none")
-        raise FeatureStoreError(f"{path}: expected format {FORMAT}, got {got}; is it a store?")
-    return metadata
-
-
-def _map_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Map the arrays of a file whose header is known to be sound."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    arrays = {}
-    for name, dtype in DTYPES.items():
-        entry = header.get(name)
-        if entry is None:
-            continue
-        if entry["dtype"] != _CODES[dtype.str] or 0 in entry["shape"]:
-            raise FeatureStoreError(
-                f"{path}: {name} must be {_CODES[dtype.str]} and not empty, "
-                f"got {entry['dtype']} of shape {entry['shape']}"
-            )
-        offset = 8 + length + entry["data_offsets"][0]
-        mapped = np.memmap(path, dtype, mode="r", offset=offset, shape=tuple(entry["shape"]))
-        arrays[name] = np.asarray(mapped)  # a plain array: a memmap stays one when sliced
-    return arrays
-
-
 def _names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
-    names = _json(metadata, "names", path)
+    names = read_json(metadata, "names", path)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise FeatureStoreError(f"{path}: its names are no list of texts; is it whole?")
     if len(set(names)) != len(names):
@@ -270,22 +242,8 @@ def _names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
 
 
 def _encoder(metadata: Mapping[str, str], path: Path) -> dict[str, str]:
-    encoder = _json(metadata, "encoder", path)
+    encoder = read_json(metadata, "encoder", path)
     texts = isinstance(encoder, dict) and all(isinstance(item, str) for item in encoder.values())
     if not texts:
         raise FeatureStoreError(f"{path}: its encoder is no object of texts; is it whole?")
     return dict(encoder)
-
-
-def _json(metadata: Mapping[str, str], key: str, path: Path) -> Any:
-    try:
-        text = metadata[key]
-        if _sha256(text.encode()) == metadata[f"sha256.{key}"]:
-            return json.loads(text)
-    except (KeyError, ValueError, RecursionError) as error:
-        raise FeatureStoreError(f"{path}: no readable {key!r} in its header") from error
-    raise FeatureStoreError(f"{path}: its {key} are damaged; compute the features again")
-
-
-def _sha256(data: bytes | memoryview) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from unrolled.data.features import DTYPES
+from unrolled.data.feature_file import dtype_of
 from unrolled.errors import FeatureStoreError
 
 
@@ -140,7 +140,7 @@ class PartialRows:
             return None
         parts = {}
         for array, file in self._data.items():
-            row_bytes = int(np.prod(self._row_shapes[array])) * DTYPES[array].itemsize
+            row_bytes = int(np.prod(self._row_shapes[array])) * dtype_of(array).itemsize
             parts[array] = file.read(row_bytes * len(names))
             whole = len(parts[array]) == row_bytes * len(names)
             if not whole or zlib.crc32(parts[array]) != checksums.get(array):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from unrolled.errors import ImageError, InputError
 from unrolled.jobs.photos import find_photos
 from unrolled.vision import Encoder
 from unrolled.vision.encoder import OnError
+from unrolled.vision.views import WHOLE
 
 
 class FeatureProgress(NamedTuple):
@@ -59,6 +60,7 @@ def write_features(
     encoder: Encoder,
     *,
     grid: bool = False,
+    views: Sequence[str] = (WHOLE,),
     skip_bad: bool = False,
 ) -> Iterator[FeatureProgress]:
     """Encode photos into a feature store; one that was interrupted goes on where it stopped.
@@ -70,7 +72,9 @@ def write_features(
         The store, replaced only when the new one is whole.
     encoder : Encoder
     grid : bool
-        Also keep the features at each place of the photo.
+        Also keep the features at each place of the photo, as float16.
+    views : sequence of str
+        Of `unrolled.vision.VIEWS`: views of each photo to encode, ``whole`` first.
     skip_bad : bool
         Leave out photos that cannot be read instead of stopping at the first.
 
@@ -84,14 +88,20 @@ def write_features(
         If a photo cannot be read and skip_bad is off.
     InputError
         If skip_bad is on and no photo can be read.
+    EncoderError
+        If the encoder has no grid, and it is asked for.
     FeatureStoreError
         If an interrupted store at ``out`` was begun with another encoder or other photos.
     """
     names = {path: name for name, path in photos.items()}
     bad: list[ImageError] = []
-    side, _, dim = encoder.grid_shape
     writer = FeatureWriter(
-        out, list(photos), encoder.identity, dim=dim, locations=side * side if grid else None
+        out,
+        list(photos),
+        encoder.identity,
+        dim=encoder.dim,
+        locations=encoder.grid_shape[0] ** 2 if grid else None,
+        views=views,
     )
     with writer:
         remaining = [photos[name] for name in writer.remaining]
@@ -102,8 +112,12 @@ def write_features(
             bad.append(error)
 
         on_error: OnError = leave_out if skip_bad else "raise"
-        for path, pooled, places in encoder.features(remaining, grid=grid, on_error=on_error):
-            writer.add(names[path], pooled, None if places is None else places.reshape(-1, dim))
+        several = views if len(views) > 1 else None
+        encoded = encoder.features(remaining, grid=grid, views=several, on_error=on_error)
+        for path, pooled, places in encoded:
+            if places is not None:
+                places = places.reshape(*places.shape[:-3], -1, encoder.dim)
+            writer.add(names[path], pooled, places)
             done += 1
             yield FeatureProgress(done + len(bad), len(photos))
         for error in bad:

@@ -1,10 +1,10 @@
-"""Turn photos into feature arrays with a pretrained network, run by ONNX Runtime."""
+"""Turn photos into feature arrays with pretrained networks, run by ONNX Runtime."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,31 +12,23 @@ from numpy.typing import NDArray
 from unrolled.data.identity import check_identity
 from unrolled.errors import DTypeError, EncoderError, ImageError, InputError, ShapeError
 from unrolled.vision.ahead import map_ahead
-from unrolled.vision.cache import cached
-from unrolled.vision.graph import GRAPH_VERSION, NORMALISATION, build_graph, grid_side
-from unrolled.vision.photos import RESAMPLING, load_photo
-from unrolled.vision.runtime import available_cpus, start_session
-from unrolled.vision.weights import EncoderSpec, encoder_spec, read_weights
+from unrolled.vision.names import JOIN, Part, join_identities, name_of, parse_name
+from unrolled.vision.network import Encoded, Network, load_named
+from unrolled.vision.own import load_own
+from unrolled.vision.runtime import available_cpus
+from unrolled.vision.views import WHOLE, check_views, load_views
+from unrolled.vision.weights import encoder_spec
 
 __all__ = ["Encoded", "Encoder", "PhotoFeatures"]
 
 _CHUNK = 2  # photos to a run: more is no faster, takes memory, and evens out worse
-_MAX_SIZE = 1024
 
 OnError = Literal["raise"] | Callable[[Path, ImageError], None]
-
-
-class Encoded(NamedTuple):
-    """Features of N photos."""
-
-    pooled: NDArray[np.float32]
-    """(N, D): the mean of the grid over its places."""
-    grid: NDArray[np.float32] | None
-    """(N, G, G, D), rows from the photo's top; None unless it was asked for."""
+Squares = tuple[NDArray[np.uint8], ...]
 
 
 class PhotoFeatures(NamedTuple):
-    """Features of one photo."""
+    """Features of one photo, or of several views of it along a first axis."""
 
     path: Path
     pooled: NDArray[np.float32]
@@ -45,57 +37,65 @@ class PhotoFeatures(NamedTuple):
     """(G, G, D); None unless it was asked for."""
 
 
-def _identity(spec: EncoderSpec, size: int) -> dict[str, str]:
-    return {
-        "name": spec.name,
-        "weights_sha256": spec.sha256,
-        "size": str(size),
-        "resize": "squash",
-        "resampling": RESAMPLING,
-        "normalisation": NORMALISATION,
-    }
-
-
 class Encoder:
-    """A pretrained network that turns photos into features.
+    """One pretrained network, or several side by side, that turns photos into features.
 
-    Photos run through the network in small chunks, each on one thread and as many at once as
+    Photos run through the networks in small chunks, each on one thread and as many at once as
     there are CPUs. On two cores that gave more photos per second than a run that shares its
     every layer between both, and it holds up when other programs want a core.
 
     Attributes
     ----------
     name : str
-        Which network this is.
-    size : int
-        Side in pixels of the photos it takes.
+        What `load` finds it by.
+    networks : tuple of Network
+        Their features lie side by side, in this order.
+    sizes : tuple of int
+        Side in pixels of the photos that each takes.
     dim : int
         D, the number of features.
-    grid_shape : tuple of int
-        (G, G, D), the shape of the spatial grid.
     threads : int
-        How many threads decode, and how many run the network.
+        How many threads decode, and how many run the networks.
     identity : dict of str to str
         All that the features depend on: network, weights, input size, how a photo is resized and
         how its pixels are scaled. Feature stores and models carry it; see
-        `unrolled.data.identity`.
+        `unrolled.data.identity`. Where networks are joined, each one's entries have its number
+        before them.
     """
 
-    def __init__(
-        self, spec: EncoderSpec, session: Any, *, size: int, threads: int | None = None
-    ) -> None:
+    def __init__(self, networks: Sequence[Network], *, threads: int | None = None) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"Encoder: threads must be at least 1, got {threads}")
-        self._session = session
-        self.name = spec.name
-        self.size = size
+        self.networks = tuple(networks)
+        self.name = JOIN.join(network.name for network in self.networks)
+        self.sizes = tuple(network.size for network in self.networks)
+        self.dim = sum(network.dim for network in self.networks)
         self.threads = available_cpus() if threads is None else threads
-        self.dim: int = session.get_outputs()[0].shape[1]
-        self.grid_shape = (grid_side(size), grid_side(size), self.dim)
-        self.identity = _identity(spec, size)
+        self.identity = join_identities([network.identity for network in self.networks])
 
     def __repr__(self) -> str:
-        return f"Encoder({self.name}, size={self.size}, dim={self.dim}, threads={self.threads})"
+        return f"Encoder({self.name}, dim={self.dim}, threads={self.threads})"
+
+    @property
+    def grid_shape(self) -> tuple[int, int, int]:
+        """(G, G, D), the shape of the spatial grid.
+
+        Raises
+        ------
+        EncoderError
+            A network has no grid, or grids that should be joined differ in size.
+        """
+        sides = [network.side for network in self.networks]
+        if sides[0] is None or len(set(sides)) > 1:
+            have = ", ".join(
+                f"{network.name} {'none' if side is None else f'{side} x {side}'}"
+                for network, side in zip(self.networks, sides, strict=True)
+            )
+            raise EncoderError(
+                f"encoder {self.name}: its networks' grids cannot be joined ({have}); choose input "
+                "sizes that give equal grids, such as lite0@260+lite2, or do without the grid"
+            )
+        return sides[0], sides[0], self.dim
 
     @classmethod
     def load(
@@ -111,37 +111,39 @@ class Encoder:
         Parameters
         ----------
         name : str
-            ``"lite0"``, ``"lite1"`` or ``"lite2"``.
+            ``"lite0"``, ``"lite1"`` or ``"lite2"``; with a side of the input in pixels, 32 to 1024,
+            as in ``"lite2@320"``; the path of an ONNX file with its settings beside it, see
+            `unrolled.vision.own`; or several of these joined, ``"lite0+lite2"``.
         size : int, optional
-            Side of the input in pixels, 32 to 1024; by default what the network was trained on:
+            Side of the input in pixels of one named network; by default what it was trained on:
             224, 240 and 260.
         threads : int, optional
             By default the CPUs that this process may use.
         cache : Path, optional
-            Where the network's graph is kept; by default where the platform keeps caches.
+            Where the networks' graphs are kept; by default where the platform keeps caches.
 
         Raises
         ------
         EncoderError
-            The name is unknown, or the weights are not installed or damaged.
+            A name is unknown, weights are not installed or damaged, or a file cannot be used.
         InputError
-            ``size`` or ``threads`` is out of range.
+            A size or ``threads`` is out of range.
         """
-        spec = encoder_spec(name)
-        size = spec.size if size is None else size
-        if not 32 <= size <= _MAX_SIZE:
-            raise InputError(f"Encoder.load: size must be 32 to {_MAX_SIZE} pixels, got {size}")
-        graph = cached(
-            f"efficientnet-{name}-{size}px-{spec.sha256[:16]}-v{GRAPH_VERSION}",
-            lambda: build_graph(read_weights(spec), depth=spec.depth, size=size),
-            suffix=".onnx",
-            folder=cache,
-        )
-        return cls(spec, start_session(graph, where=f"encoder {name}"), size=size, threads=threads)
+        parts = parse_name(name)
+        if size is not None:
+            if len(parts) > 1 or parts[0].size is not None:
+                raise InputError(f"Encoder.load: {name!r} says its sizes; leave out size={size}")
+            parts = [parts[0]._replace(size=size)]
+        return cls([_load_network(part, cache) for part in parts], threads=threads)
 
     @classmethod
     def from_identity(
-        cls, identity: Mapping[str, str], *, where: str, threads: int | None = None
+        cls,
+        identity: Mapping[str, str],
+        *,
+        where: str,
+        name: str | None = None,
+        threads: int | None = None,
     ) -> Encoder:
         """Load the encoder that made some features.
 
@@ -151,6 +153,8 @@ class Encoder:
             Its `identity`, as a model or a feature store carries it.
         where : str
             What carries it, for the message.
+        name : str, optional
+            What to find it by; needed only where an ONNX file of one's own is part of it.
         threads : int, optional
             By default the CPUs that this process may use.
 
@@ -159,29 +163,27 @@ class Encoder:
         EncoderError
             This version has no encoder that makes the same features.
         """
-        size = str(identity.get("size", ""))
-        if not (size.isascii() and size.isdigit() and len(size) < 6):
-            raise EncoderError(f"{where}: its encoder's size is {size!r}, expected a number")
-        spec = encoder_spec(identity.get("name", ""))
-        check_identity(
-            _identity(spec, int(size)),
-            identity,
-            where=where,
-            remedy="Use the version of Unrolled that it was made with, or train it again.",
-            error=EncoderError,
-        )
         try:
-            return cls.load(spec.name, size=int(size), threads=threads)
+            encoder = cls.load(name or name_of(identity, where=where), threads=threads)
         except InputError as error:
             raise EncoderError(f"{where}: {error}") from None
+        check_identity(
+            encoder.identity,
+            identity,
+            where=where,
+            remedy="Use the encoder and the version of Unrolled that it was made with, or train it "
+            "again.",
+            error=EncoderError,
+        )
+        return encoder
 
-    def encode(self, photos: NDArray[np.uint8], *, grid: bool = False) -> Encoded:
+    def encode(self, *photos: NDArray[np.uint8], grid: bool = False) -> Encoded:
         """Compute the features of photos that are already decoded and squashed.
 
         Parameters
         ----------
-        photos : ndarray of uint8, (N, size, size, 3)
-            RGB pixels, as `load_photo` gives them.
+        *photos : ndarray of uint8, (N, size, size, 3)
+            RGB pixels, as `load_photo` gives them; an array for each of `sizes`.
         grid : bool
             Whether to return the spatial grid too.
 
@@ -193,31 +195,51 @@ class Encoder:
         Raises
         ------
         ShapeError, DTypeError
-            ``photos`` is of another shape or type.
+            ``photos`` are of another number, shape or type.
+        EncoderError
+            The grid is asked for, and there is none.
         """
-        photos = np.asarray(photos)
-        if photos.ndim != 4 or photos.shape[1:] != (self.size, self.size, 3):
+        if grid:
+            _ = self.grid_shape  # says why, if there is none
+        if len(photos) != len(self.networks) or len({len(array) for array in photos}) > 1:
             raise ShapeError(
-                f"Encoder.encode: photos must be (N, {self.size}, {self.size}, 3), "
-                f"got {photos.shape}"
+                f"Encoder.encode: expected {len(self.networks)} arrays of as many photos, for "
+                f"inputs of {self.sizes} pixels, got {[np.shape(array) for array in photos]}"
+            )
+        parts = [
+            self._run(network, np.asarray(array), grid)
+            for network, array in zip(self.networks, photos, strict=True)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        pooled = np.concatenate([part.pooled for part in parts], axis=-1)
+        grids = [part.grid for part in parts if part.grid is not None]
+        return Encoded(pooled, np.concatenate(grids, axis=-1) if grid else None)
+
+    def _run(self, network: Network, photos: NDArray[np.uint8], grid: bool) -> Encoded:
+        """Run one network over photos, a chunk at a time."""
+        size = network.size
+        if photos.ndim != 4 or photos.shape[1:] != (size, size, 3):
+            raise ShapeError(
+                f"Encoder.encode: photos must be (N, {size}, {size}, 3), got {photos.shape}"
             )
         if photos.dtype != np.uint8:
             raise DTypeError(f"Encoder.encode: photos must be uint8, got {photos.dtype}")
-        outputs = ["pooled", "grid"] if grid else ["pooled"]
 
-        def run(start: int) -> list[NDArray[np.float32]]:
-            chunk = np.ascontiguousarray(photos[start : start + step])
-            result: list[NDArray[np.float32]] = self._session.run(outputs, {"photos": chunk})
-            return result
+        def run(start: int) -> Encoded:
+            return network.compute(np.ascontiguousarray(photos[start : start + step]), grid)
 
         step = max(1, min(_CHUNK, -(-len(photos) // self.threads)))
         starts = range(0, len(photos), step)
         chunks = [part for _, part in map_ahead(run, starts, threads=self.threads, ahead=64)]
         if not chunks:
-            empty = np.empty((0, *self.grid_shape), np.float32)
-            return Encoded(np.empty((0, self.dim), np.float32), empty if grid else None)
-        arrays = [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
-        return Encoded(arrays[0], arrays[1] if grid else None)
+            empty = np.empty((0, network.side or 0, network.side or 0, network.dim), np.float32)
+            return Encoded(np.empty((0, network.dim), np.float32), empty if grid else None)
+        grids = [part.grid for part in chunks if part.grid is not None]
+        return Encoded(
+            np.concatenate([part.pooled for part in chunks]),
+            np.concatenate(grids) if grid else None,
+        )
 
     def features(
         self,
@@ -225,6 +247,7 @@ class Encoder:
         *,
         batch_size: int = 32,
         grid: bool = False,
+        views: Sequence[str] | None = None,
         on_error: OnError = "raise",
     ) -> Generator[PhotoFeatures, None, None]:
         """Compute the features of photo files, in order, decoding ahead of the network.
@@ -237,6 +260,9 @@ class Encoder:
             How many photos go through the network before their features come out.
         grid : bool
             Whether to give the spatial grid too.
+        views : sequence of str, optional
+            Of `unrolled.vision.VIEWS`: give the features of each of these views of a photo, along
+            a first axis, instead of those of the whole photo.
         on_error : "raise" or callable
             What becomes of a photo that cannot be read. By default its `ImageError` is raised at
             its turn, after the features of all photos before it. A callable gets the path and the
@@ -245,51 +271,71 @@ class Encoder:
         Yields
         ------
         PhotoFeatures
-            ``path``, ``pooled`` (D,) and, if asked for, ``grid`` (G, G, D).
+            ``path``, ``pooled`` (D,) or (views, D) and, if asked for, ``grid`` (G, G, D) or
+            (views, G, G, D).
 
         Raises
         ------
         ImageError
             A photo cannot be read, and ``on_error`` is ``"raise"``.
+        EncoderError
+            The grid is asked for, and there is none.
         InputError
-            ``batch_size`` is not positive.
+            ``batch_size`` is not positive, or a view is unknown.
         """
         if batch_size < 1:
             raise InputError(f"Encoder.features: batch_size must be at least 1, got {batch_size}")
-        return self._features(paths, batch_size, grid, on_error)
+        if grid:
+            _ = self.grid_shape  # says why, if there is none
+        check_views((WHOLE,) if views is None else views)
+        return self._features(paths, batch_size, grid, views, on_error)
 
     def _features(
-        self, paths: Iterable[Path], batch_size: int, grid: bool, on_error: OnError
+        self,
+        paths: Iterable[Path],
+        batch_size: int,
+        grid: bool,
+        views: Sequence[str] | None,
+        on_error: OnError,
     ) -> Generator[PhotoFeatures, None, None]:
-        decoded = map_ahead(self._decode, paths, threads=self.threads, ahead=2 * batch_size)
-        batch: list[tuple[Path, NDArray[np.uint8]]] = []
+        def decode(path: Path) -> Squares | ImageError:
+            try:
+                return load_views(path, self.sizes, (WHOLE,) if views is None else views)
+            except ImageError as error:
+                return error
+
+        decoded = map_ahead(decode, paths, threads=self.threads, ahead=2 * batch_size)
+        batch: list[tuple[Path, Squares]] = []
         try:
             for path, photo in decoded:
                 if not isinstance(photo, ImageError):
                     batch.append((path, photo))
                 elif on_error == "raise":
-                    yield from self._encode_batch(batch, grid)
+                    yield from self._encode_batch(batch, grid, views)
                     raise photo
                 else:
                     on_error(path, photo)
                 if len(batch) == batch_size:
-                    yield from self._encode_batch(batch, grid)
+                    yield from self._encode_batch(batch, grid, views)
                     batch = []
-            yield from self._encode_batch(batch, grid)
+            yield from self._encode_batch(batch, grid, views)
         finally:
             decoded.close()
 
-    def _decode(self, path: Path) -> NDArray[np.uint8] | ImageError:
-        try:
-            return load_photo(path, self.size)
-        except ImageError as error:
-            return error
-
     def _encode_batch(
-        self, batch: Sequence[tuple[Path, NDArray[np.uint8]]], grid: bool
+        self, batch: Sequence[tuple[Path, Squares]], grid: bool, views: Sequence[str] | None
     ) -> Generator[PhotoFeatures, None, None]:
         if not batch:
             return
-        pooled, grids = self.encode(np.stack([photo for _, photo in batch]), grid=grid)
+        photos = [np.concatenate(squares) for squares in zip(*(s for _, s in batch), strict=True)]
+        pooled, grids = self.encode(*photos, grid=grid)
+        count = len(pooled) // len(batch)
         for index, (path, _) in enumerate(batch):
-            yield PhotoFeatures(path, pooled[index], None if grids is None else grids[index])
+            rows = index if views is None else slice(index * count, (index + 1) * count)
+            yield PhotoFeatures(path, pooled[rows], None if grids is None else grids[rows])
+
+
+def _load_network(part: Part, cache: Path | None) -> Network:
+    if part.file is not None:
+        return load_own(part.file)
+    return load_named(encoder_spec(part.name), size=part.size, cache=cache)

@@ -12,10 +12,9 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from PIL import Image, ImageOps
 
 from unrolled.errors import ImageError, InputError
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "RESAMPLING", "load_photo"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "RESAMPLING", "load_photo", "load_squares"]
 
 MAX_PIXELS = 120_000_000
 """Width times height beyond which a photo is refused: 120 megapixels take 480 MB to decode."""
@@ -147,13 +146,18 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _squash(image: Image.Image, size: int) -> Image.Image:
-    """Decode the pixels and bring them to a square of RGB."""
+def _decode(image: Image.Image, detail: int) -> Image.Image:
+    """Decode the pixels, with no more detail than a square of that side needs."""
     # JPEG can be decoded at a half, a quarter or an eighth, at a fraction of the time; twice the
     # wanted size is kept so that the resizing filter still has the last word.
-    image.draft(None, (_DRAFT_FACTOR * size, _DRAFT_FACTOR * size))
+    image.draft(None, (_DRAFT_FACTOR * detail, _DRAFT_FACTOR * detail))
     image.load()
-    square = _plain(image)
+    return _plain(image)
+
+
+def _squash(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """Bring a decoded image to a square of RGB."""
+    square = image
     if square.size != (size, size):
         square = square.resize((size, size), Image.Resampling.BICUBIC)
     # Once the photo is a square, turning it is the same before and after, but much less work.
@@ -161,7 +165,7 @@ def _squash(image: Image.Image, size: int) -> Image.Image:
     if square.mode == "RGBA":
         paper = Image.new("RGBA", square.size, _PAPER)
         square = Image.alpha_composite(paper, square)
-    return square.convert("RGB")
+    return np.array(square.convert("RGB"), dtype=np.uint8)
 
 
 def _damage(error: Exception, kind: str, length: int) -> str:
@@ -171,6 +175,57 @@ def _damage(error: Exception, kind: str, length: int) -> str:
     if "truncated" in text.lower():
         return f"truncated {kind} after {length:,} bytes"
     return f"{kind}: {text}"
+
+
+def load_squares(
+    source: str | os.PathLike[str] | bytes,
+    sizes: Sequence[int],
+    *,
+    detail: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[NDArray[np.uint8], ...]:
+    """Decode a photo once and squash it to squares of RGB pixels of several sizes.
+
+    Parameters
+    ----------
+    source : path or bytes
+        A file, or a whole file's content.
+    sizes : sequence of int
+        Sides of the squares in pixels.
+    detail : int, optional
+        The side that the photo is decoded for: a large JPEG is decoded at a half, a quarter or an
+        eighth of its size where that leaves twice as many pixels. The largest of ``sizes`` unless
+        given.
+    max_pixels : int
+        Width times height beyond which the photo is refused before it is decoded.
+
+    Returns
+    -------
+    tuple of ndarray of uint8, (size, size, 3) for each of ``sizes``
+        Rows from the top, columns from the left, then red, green, blue.
+
+    Raises
+    ------
+    ImageError
+        The file is missing, not an image, damaged, truncated or too large.
+    InputError
+        A size is not positive, or there is none.
+    """
+    if not sizes or min(sizes) < 1:
+        raise InputError(f"load_squares: sizes must be at least 1 pixel, got {list(sizes)}")
+    if isinstance(source, bytes):
+        data, name = source, "photo"
+    else:
+        data, name = _read(Path(source)), os.fspath(source)
+    image = _open(data, name, max_pixels)
+    kind = image.format or "image"
+    try:
+        with image:
+            decoded = _decode(image, detail or max(sizes))
+            return tuple(_squash(decoded, size) for size in sizes)
+    except Exception as error:  # damaged bytes make the decoders raise nearly anything
+        reason = _damage(error, kind, len(data))
+        raise ImageError(f"{name}: not an image that can be read ({reason}).") from error
 
 
 def load_photo(
@@ -201,16 +256,4 @@ def load_photo(
     """
     if size < 1:
         raise InputError(f"load_photo: size must be at least 1 pixel, got {size}")
-    if isinstance(source, bytes):
-        data, name = source, "photo"
-    else:
-        data, name = _read(Path(source)), os.fspath(source)
-    image = _open(data, name, max_pixels)
-    kind = image.format or "image"
-    try:
-        with image:
-            pixels: NDArray[Any] = np.array(_squash(image, size), dtype=np.uint8)
-    except Exception as error:  # damaged bytes make the decoders raise nearly anything
-        reason = _damage(error, kind, len(data))
-        raise ImageError(f"{name}: not an image that can be read ({reason}).") from error
-    return pixels
+    return load_squares(source, (size,), max_pixels=max_pixels)[0]

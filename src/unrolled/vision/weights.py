@@ -92,7 +92,10 @@ def encoder_spec(name: str) -> EncoderSpec:
         return ENCODERS[name]
     except (KeyError, TypeError):
         known = ", ".join(ENCODERS)
-        raise EncoderError(f"unknown encoder {name!r}: the encoders are {known}") from None
+        raise EncoderError(
+            f"unknown encoder {name!r}: the encoders are {known}, these with a size in pixels "
+            "(lite2@320), the path of an ONNX file, or several joined (lite0+lite2)"
+        ) from None
 
 
 def read_weights(spec: EncoderSpec) -> dict[str, NDArray[Any]]:
