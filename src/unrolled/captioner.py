@@ -18,16 +18,31 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unrolled import checkpoint
-from unrolled.data import Vocabulary
+from unrolled.data import RowsOfFeatures, Vocabulary
 from unrolled.decoding import beam_search
 from unrolled.errors import CheckpointError, DataError, ImageError, InputError
 from unrolled.layers.arrays import Array
+from unrolled.layers.cells import CELLS
 from unrolled.model import CaptioningRNN
 from unrolled.rebuilding import rebuild_model
-from unrolled.vision import Encoder
+from unrolled.vision import Encoder, PhotoFeatures
 
 BATCH = 256
 """Images that are decoded together; more no longer makes the products faster."""
+
+
+def wants_grid(cell_type: str) -> bool:
+    """Whether a cell looks at places of a photo, and so wants their features.
+
+    Parameters
+    ----------
+    cell_type : str
+
+    Returns
+    -------
+    bool
+    """
+    return bool(getattr(CELLS[cell_type], "attends", False))
 
 
 class Caption(NamedTuple):
@@ -186,14 +201,20 @@ class Captioner:
             dtype=dtype,
         )
 
+    @property
+    def sees_grid(self) -> bool:
+        """Whether the model looks at places of a photo, and wants their features."""
+        return wants_grid(self.model.cell_type)
+
     def caption_features(
-        self, features: Array, *, decoding: Decoding | None = None
+        self, features: Array | RowsOfFeatures, *, decoding: Decoding | None = None
     ) -> list[Caption]:
         """Caption images by their features.
 
         Parameters
         ----------
         features : (N, D) float32, of this captioner's encoder
+            Or (N, L, D), where `sees_grid`; rows of a store are read as they are needed.
         decoding : Decoding, optional
             How to search; as the captioner says unless given.
 
@@ -209,13 +230,14 @@ class Captioner:
         return [best for best, *_ in self.candidates(features, decoding=decoding)]
 
     def candidates(
-        self, features: Array, *, decoding: Decoding | None = None
+        self, features: Array | RowsOfFeatures, *, decoding: Decoding | None = None
     ) -> list[list[Caption]]:
         """Find the captions an image's search ended with, best first.
 
         Parameters
         ----------
         features : (N, D) float32, of this captioner's encoder
+            Or (N, L, D), where `sees_grid`; rows of a store are read as they are needed.
         decoding : Decoding, optional
 
         Returns
@@ -239,6 +261,7 @@ class Captioner:
         decoding: Decoding | None = None,
         batch_size: int = 32,
         on_error: Callable[[Path, ImageError], None] | None = None,
+        encoder: str | None = None,
     ) -> Iterator[tuple[Path, Caption]]:
         """Caption photos, in their order, as they are ready.
 
@@ -251,6 +274,9 @@ class Captioner:
         on_error : callable, optional
             Takes a photo that cannot be read and why, and the others go on; without it the first
             such error is raised.
+        encoder : str, optional
+            Its name, for `unrolled.vision.Encoder.load`; needed only where an ONNX file of one's
+            own is part of it.
 
         Yields
         ------
@@ -264,12 +290,21 @@ class Captioner:
         EncoderError
             If the encoder here is not the one the model was trained with.
         """
-        encoder = Encoder.from_identity(self.encoder, where="the captioner's model")
-        encoded = encoder.features(
-            map(Path, paths), batch_size=batch_size, on_error=on_error or "raise"
+        loaded = Encoder.from_identity(self.encoder, where="the captioner's model", name=encoder)
+        encoded = loaded.features(
+            map(Path, paths),
+            batch_size=batch_size,
+            grid=self.sees_grid,
+            on_error=on_error or "raise",
         )
         while batch := list(itertools.islice(encoded, batch_size)):
             captions = self.caption_features(
-                np.stack([photo.pooled for photo in batch]), decoding=decoding
+                np.stack([self._wanted(photo) for photo in batch]), decoding=decoding
             )
             yield from zip((photo.path for photo in batch), captions, strict=True)
+
+    def _wanted(self, photo: PhotoFeatures) -> Array:
+        """Of a photo's features, those that the model takes."""
+        if photo.grid is None:
+            return photo.pooled
+        return photo.grid.reshape(-1, photo.grid.shape[-1])

@@ -126,7 +126,7 @@ def test_what_is_not_installed_is_said_before_photos_are_encoded(
 
     monkeypatch.setattr("unrolled.jobs.evaluate.score", missing)
     monkeypatch.setattr(
-        "unrolled.jobs.evaluate.Encoder.from_identity", lambda *_a, **_o: pytest.fail("encoded")
+        "unrolled.captioner.Encoder.from_identity", lambda *_a, **_o: pytest.fail("encoded")
     )
     said = cli("evaluate", captioner_folder, "--data", flickr8k)
     assert (said.code, said.err) == (2, "error: metrics: METEOR needs Java\n")

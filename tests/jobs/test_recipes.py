@@ -22,7 +22,8 @@ def test_the_shipped_captioner_was_trained_by_its_recipe() -> None:
     recipe = RunConfig.from_sections(read_toml(RECIPES / "default.toml"), "recipe").to_sections()
     trained = dict(Captioner.load().card["run"])
     trained["data"] = trained["data"] | {"path": ""}  # where the data lay is no part of it
-    assert trained == recipe
+    # Settings that there were not yet when it was trained had what is now their default.
+    assert RunConfig.from_sections(trained, "card").to_sections() == recipe
 
 
 def test_an_unknown_precision_is_refused() -> None:

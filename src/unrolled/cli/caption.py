@@ -12,7 +12,7 @@ import typer
 
 from unrolled.captioner import Caption, Captioner
 from unrolled.cli.console import Bar, print_json, print_table, say
-from unrolled.cli.options import Beam, Model, Recursive, SkipBad, decoding
+from unrolled.cli.options import Beam, Model, OwnEncoder, Recursive, SkipBad, decoding
 from unrolled.errors import ImageError
 from unrolled.jobs.photos import find_photos
 
@@ -39,6 +39,7 @@ def caption(
         bool, typer.Option("--csv", help="Print rows of path, caption, log_prob.")
     ] = False,
     model: Model = None,
+    encoder: OwnEncoder = None,
     beam: Beam = None,
     skip_bad: SkipBad = False,
 ) -> None:
@@ -54,6 +55,7 @@ def caption(
         paths,
         decoding=decoding(captioner, beam),
         on_error=(lambda _, error: bad.append(error)) if skip_bad else None,
+        encoder=encoder,
     )
     stopped = False
     with Bar("Captioning") as bar:

@@ -10,7 +10,7 @@ import typer
 
 from unrolled.captioner import Captioner
 from unrolled.cli.console import Bar, print_json, print_table, say
-from unrolled.cli.options import Beam, Features, Format, Photos, decoding
+from unrolled.cli.options import Beam, Features, Format, OwnEncoder, Photos, decoding
 from unrolled.errors import InputError, UnrolledError
 from unrolled.jobs.config import DataConfig
 from unrolled.jobs.evaluate import Evaluation, evaluate
@@ -33,6 +33,7 @@ def evaluate_command(
     format: Format = None,  # noqa: A002 - the option's name
     photos: Photos = None,
     features: Features = None,
+    encoder: OwnEncoder = None,
     beam: Beam = None,
     metrics: Annotated[
         str, typer.Option(help="Some of BLEU, ROUGE, CIDEr and METEOR (which needs Java).")
@@ -60,7 +61,13 @@ def evaluate_command(
     result = None
     with Bar("Encoding photos") as bar:
         for event in evaluate(
-            captioner, config, split, metrics=wanted, tokenizer=tokenizer, decoding=search
+            captioner,
+            config,
+            split,
+            metrics=wanted,
+            tokenizer=tokenizer,
+            decoding=search,
+            encoder=encoder,
         ):
             if isinstance(event, FeatureProgress):
                 bar.update(event.done, event.total)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from unrolled.cli.console import say, show_features
+from unrolled.cli.options import Encoder as EncoderName
 from unrolled.cli.options import SkipBad
 from unrolled.errors import ImageError
 from unrolled.jobs.features import photos_by_name, write_features
@@ -24,13 +25,7 @@ def add_to(app: typer.Typer) -> None:
 def features(
     photos: Annotated[Path, typer.Argument(help="A folder of photos, with the folders in it.")],
     out: Annotated[Path, typer.Option(help="The feature store to write.")],
-    encoder: Annotated[
-        str,
-        typer.Option(
-            help="lite0, lite1 or lite2; with another input size, lite2@320; an ONNX file of your "
-            "own, net.onnx, with its settings in net.json; or several joined, lite0+lite2."
-        ),
-    ] = "lite0",
+    encoder: EncoderName = None,
     grid: Annotated[
         bool,
         typer.Option("--grid", help="Also keep the features at each place of a photo, as float16."),
@@ -47,7 +42,7 @@ def features(
     named = photos_by_name(photos)
     views = AUGMENTATIONS["crops" if crops else "flip" if flip else "none"]
     try:
-        loaded = Encoder.load(encoder)
+        loaded = Encoder.load(encoder or "lite0")
         bad = show_features(
             write_features(named, out, loaded, grid=grid, views=views, skip_bad=skip_bad)
         )

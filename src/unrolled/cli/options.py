@@ -14,6 +14,19 @@ Beam = Annotated[
     int | None,
     typer.Option(help="Width of the beam search, 1 for greedy; the model's own unless given."),
 ]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        help="lite0, lite1 or lite2; with another input size, lite2@320; an ONNX file of your own, "
+        "net.onnx, with its settings in net.json; or several joined, lite0+lite2."
+    ),
+]
+OwnEncoder = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder", help="The model's encoder, where an ONNX file of your own is part of it."
+    ),
+]
 Features = Annotated[
     Path | None, typer.Option(help="A feature store, instead of encoding the photos.")
 ]

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from unrolled.cli.console import Bar, say
-from unrolled.cli.options import Features, Format, Photos
+from unrolled.cli.options import Encoder, Features, Format, Photos
 from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig, read_toml
 from unrolled.jobs.events import Note, Started
@@ -46,7 +46,10 @@ def train(
     format: Format = None,  # noqa: A002 - the option's name
     photos: Photos = None,
     features: Features = None,
-    encoder: Annotated[str | None, typer.Option(help="lite0, lite1 or lite2.")] = None,
+    encoder: Encoder = None,
+    augment: Annotated[
+        str | None, typer.Option(help="none, flip or crops: what training sees a photo as.")
+    ] = None,
     min_count: Annotated[int | None, typer.Option(help="Rarer words are unknown words.")] = None,
     cell: Annotated[str | None, typer.Option(help="rnn or lstm.")] = None,
     wordvec_dim: Annotated[int | None, typer.Option(help="Width of the word vectors.")] = None,
@@ -76,6 +79,7 @@ def train(
             "photos": str(photos) if photos else None,
             "features": str(features) if features else None,
             "encoder": encoder,
+            "augment": augment,
             "min_count": min_count,
         },
         "model": {

@@ -16,6 +16,7 @@ from unrolled.data.formats.coco_captioning import CocoCaptioning as CocoCaptioni
 from unrolled.data.formats.coco_captioning import CocoSplit as CocoSplit
 from unrolled.data.formats.coco_captioning import read_coco_captioning as read_coco_captioning
 from unrolled.data.photos import PHOTO_SUFFIXES as PHOTO_SUFFIXES
+from unrolled.data.rows import RowsOfFeatures as RowsOfFeatures
 from unrolled.data.splits import hashed_splits as hashed_splits
 from unrolled.data.tokens import TOKENIZER as TOKENIZER
 from unrolled.data.tokens import detokenize as detokenize

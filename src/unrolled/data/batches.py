@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from unrolled.data.rows import take_rows
 from unrolled.errors import DTypeError, InputError, ShapeError
 
 POOL_BATCHES = 20
 """How many batches' worth of captions are sorted by length together."""
 
-# Keeps this stream of random numbers apart from others that start at the same seed.
+# Keep these streams of random numbers apart from others that start at the same seed.
 _STREAM = 0xBA7C
+_VIEW_STREAM = 0x71E5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ class CaptionBatches:
     bucket : bool
         Put captions of like length together: the shuffled captions are sorted within pools of
         `POOL_BATCHES` batches, then the batches are shuffled. Less padding, nearly as random.
+    more_views : sequence of (P, ...) floating point
+        Features of other views of the same photos, mirrored or cropped; each epoch draws one view
+        of each photo, `features` among them.
 
     Raises
     ------
@@ -82,8 +87,15 @@ class CaptionBatches:
         batch_size: int,
         seed: int,
         bucket: bool = True,
+        more_views: Sequence[np.ndarray] = (),
     ) -> None:
         _check_shapes(captions, lengths, feature_rows, features)
+        for view in more_views:
+            if view.shape != features.shape or view.dtype != features.dtype:
+                raise ShapeError(
+                    f"CaptionBatches: every view must be {features.dtype} {features.shape} as "
+                    f"features are, got {view.dtype} {view.shape}"
+                )
         if batch_size < 1:
             raise InputError(f"CaptionBatches: batch_size must be at least 1, got {batch_size}")
         if seed < 0:
@@ -92,6 +104,7 @@ class CaptionBatches:
         self.lengths = lengths
         self.feature_rows = feature_rows
         self.features = features
+        self.views = (features, *more_views)
         self.batch_size = batch_size
         self.seed = seed
         self.bucket = bucket
@@ -126,7 +139,25 @@ class CaptionBatches:
             rows[at : at + pool] = part[np.argsort(self.lengths[part], kind="stable")]
         return [rows[batch * size : (batch + 1) * size] for batch in rng.permutation(len(self))]
 
-    def gather(self, rows: np.ndarray, index: int) -> Batch:
+    def drawn_views(self, epoch: int) -> np.ndarray | None:
+        """Say which view of each photo an epoch shows.
+
+        Parameters
+        ----------
+        epoch : int
+            Not negative.
+
+        Returns
+        -------
+        (P,) int64 or None
+            Numbers of `views`; None where there is one.
+        """
+        if len(self.views) == 1:
+            return None
+        sequence = np.random.SeedSequence(self.seed, spawn_key=(_VIEW_STREAM, epoch))
+        return np.random.default_rng(sequence).integers(len(self.views), size=len(self.features))
+
+    def gather(self, rows: np.ndarray, index: int, drawn: np.ndarray | None = None) -> Batch:
         """Return the batch of these captions; reads only, so threads may call it together.
 
         Parameters
@@ -134,15 +165,26 @@ class CaptionBatches:
         rows : (N,) int
         index : int
             What `Batch.index` shall be.
+        drawn : (P,) int, optional
+            From `drawn_views`; the first view of every photo unless given.
         """
         longest = int(self.lengths[rows].max())
-        features = self.features[self.feature_rows[rows]]
+        photos = self.feature_rows[rows]
+        features = take_rows(self.features, photos) if drawn is None else self._seen(photos, drawn)
         return Batch(
-            np.ascontiguousarray(features, dtype=np.float32),
+            features,
             np.ascontiguousarray(self.captions[rows, :longest], dtype=np.int32),
             index,
             rows,
         )
+
+    def _seen(self, photos: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Read the view that was drawn of each photo."""
+        features = np.empty((len(photos), *self.features.shape[1:]), np.float32)
+        for number, view in enumerate(self.views):
+            (at,) = np.nonzero(drawn[photos] == number)
+            features[at] = take_rows(view, photos[at])
+        return features
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """Batches of an epoch, from one of them on.
@@ -160,8 +202,8 @@ class CaptionBatches:
         """
         if not 0 <= start <= len(self):
             raise InputError(f"CaptionBatches: start must be in [0, {len(self)}], got {start}")
-        order = self.order(number)
-        return (self.gather(order[index], index) for index in range(start, len(order)))
+        order, drawn = self.order(number), self.drawn_views(number)
+        return (self.gather(order[index], index, drawn) for index in range(start, len(order)))
 
 
 def _check_shapes(

@@ -16,6 +16,7 @@ from unrolled.errors import InputError, MissingExtraError
 from unrolled.layers.cells import CELLS
 from unrolled.layers.precision import AUTO, choose_precision
 from unrolled.training import TrainingConfig
+from unrolled.vision.views import AUGMENTATIONS
 
 T = TypeVar("T")
 
@@ -37,7 +38,12 @@ class DataConfig:
     features : str or None
         A feature store; made in the run's folder unless given.
     encoder : str
-        What encodes the photos where there is no feature store.
+        What encodes the photos where there is no feature store; see
+        `unrolled.vision.Encoder.load`.
+    augment : str
+        What training sees a photo as: ``"none"`` for as it is; ``"flip"`` to draw it or its mirror
+        image in each epoch (captions that say left and right stay as they are); ``"crops"`` for
+        also its four corners.
     min_count : int
         Times a word must stand in the training captions to be in the vocabulary.
     max_words : int
@@ -52,6 +58,7 @@ class DataConfig:
     photos: str | None = None
     features: str | None = None
     encoder: str = "lite0"
+    augment: str = "none"
     min_count: int = 5
     max_words: int = 30
     bucket: bool = False
@@ -59,6 +66,10 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Hold the numbers to their ranges, long before they are used."""
         _check_counts("data", self, "min_count", "max_words")
+        if self.augment not in AUGMENTATIONS:
+            raise InputError(
+                f"data: augment must be one of {', '.join(AUGMENTATIONS)}, got {self.augment!r}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

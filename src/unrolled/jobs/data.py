@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from unrolled.data import (
     read_coco_captioning,
     tokenize,
 )
+from unrolled.data.feature_file import GRID, POOLED
 from unrolled.errors import ImageError, InputError
 from unrolled.jobs.config import DataConfig
 from unrolled.jobs.features import FeatureProgress, write_features
@@ -28,7 +29,7 @@ from unrolled.jobs.sources import (
     with_features,
 )
 from unrolled.layers.arrays import Array
-from unrolled.vision import Encoder
+from unrolled.vision import AUGMENTATIONS, Encoder
 
 
 class Split(NamedTuple):
@@ -42,12 +43,14 @@ class Split(NamedTuple):
         Ids before the padding.
     caption_rows : (M,) int
         Row of ``features`` that belongs to each caption.
-    features : (F, D) float32
+    features : (F, D) float32, or (F, L, D) float16 for a model that looks at places
         Memory-mapped, where they come from a feature store.
     photo_rows : (P,) int
         Row of ``features`` of each photo of this split.
     references : mapping of str to tuple of str
         Each photo's captions by its name, in the order of ``photo_rows``.
+    more_views : tuple of arrays like ``features``
+        Of other views of the photos, for training.
     """
 
     captions: Array
@@ -56,6 +59,7 @@ class Split(NamedTuple):
     features: Array
     photo_rows: Array
     references: Mapping[str, tuple[str, ...]]
+    more_views: tuple[Array, ...] = ()
 
 
 class TrainingData(NamedTuple):
@@ -69,7 +73,7 @@ class TrainingData(NamedTuple):
 
 
 def prepare(
-    config: DataConfig, out: Path, vocabulary: Vocabulary | None = None
+    config: DataConfig, out: Path, vocabulary: Vocabulary | None = None, *, grid: bool = False
 ) -> Iterator[FeatureProgress | TrainingData]:
     """Read captions, find or make features, and turn both into arrays.
 
@@ -82,6 +86,8 @@ def prepare(
         The run's folder; features that are made are kept there.
     vocabulary : Vocabulary, optional
         That of a run that goes on; built from the training captions unless given.
+    grid : bool
+        Give the features at places of the photos instead of the pooled ones.
 
     Yields
     ------
@@ -102,14 +108,21 @@ def prepare(
     captions = read_captions(config.path, format=config.format, photos=config.photos)
     splits = {split: captions.split(split) for split in ("train", "dev")}
     if captions.format == BROUGHT:
+        if grid:
+            raise InputError(
+                f"{config.path}: brings pooled features, and this model's cell looks at places of "
+                "a photo; choose a cell that does not"
+            )
         yield _brought(captions, config)
         return
+    views = AUGMENTATIONS[config.augment]
     if config.features is None:
         path = out / "features.safetensors"
-        yield from _make_features(splits, path, config.encoder)
+        yield from _make_features(splits, path, config.encoder, grid, views)
     else:
         path = Path(config.features)
-    store = open_store(path)
+    kind = GRID if grid else POOLED
+    store = open_store(path, kind, views)
     notes = list(captions.notes)
     for split, photos in splits.items():
         splits[split], missing = with_features(photos, store, split)
@@ -118,7 +131,9 @@ def prepare(
         (tokenize(c) for photo in splits["train"] for c in photo.captions),
         min_count=config.min_count,
     )
-    train, dev = (_split(splits[name], name, store, words, config.max_words) for name in splits)
+    arrays = [store.array(kind, view) for view in views]
+    train = _split(splits["train"], "train", store, arrays, words, config.max_words)
+    dev = _split(splits["dev"], "dev", store, arrays[:1], words, config.max_words)
     yield TrainingData(words, store.encoder, train, dev, tuple(notes))
 
 
@@ -143,7 +158,7 @@ def fingerprint(split: Split) -> str:
 
 
 def _make_features(
-    splits: Mapping[str, CaptionSet], path: Path, encoder: str
+    splits: Mapping[str, CaptionSet], path: Path, encoder: str, grid: bool, views: Sequence[str]
 ) -> Iterator[FeatureProgress]:
     """Encode the photos of all splits, unless the run's folder has their features already."""
     photos = [photo for split in splits.values() for photo in split]
@@ -161,22 +176,30 @@ def _make_features(
         # A photo that could not be read when the store was made may have been mended since.
         bad: list[ImageError] = []
         missing = (path for name, path in named.items() if name not in store)
-        if not any(loaded.features(missing, on_error=lambda _, error: bad.append(error))):
+        has_all = {*views} <= {*store.views} and not (grid and store.grid is None)
+        if has_all and not any(
+            loaded.features(missing, on_error=lambda _, error: bad.append(error))
+        ):
             yield from (FeatureProgress(len(named), len(named), error) for error in bad)
             return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    yield from write_features(named, path, loaded, skip_bad=True)
+    yield from write_features(named, path, loaded, grid=grid, views=views, skip_bad=True)
 
 
 def _split(
-    photos: CaptionSet, name: str, store: FeatureStore, words: Vocabulary, longest: int
+    photos: CaptionSet,
+    name: str,
+    store: FeatureStore,
+    arrays: Sequence[Array],
+    words: Vocabulary,
+    longest: int,
 ) -> Split:
     captions, lengths, photo_index = encode_captions(photos, words, longest)
     if not len(captions):
         raise InputError(f"no caption of the {len(photos):,} photos in split {name!r} has a word")
     rows = store.rows(photo.name for photo in photos)
     references = {photo.name: photo.captions for photo in photos}
-    return Split(captions, lengths, rows[photo_index], store.pooled, rows, references)
+    features, *more = arrays
+    return Split(captions, lengths, rows[photo_index], features, rows, references, tuple(more))
 
 
 def _brought(captions: CaptionSet, config: DataConfig) -> TrainingData:
@@ -191,7 +214,7 @@ def _brought(captions: CaptionSet, config: DataConfig) -> TrainingData:
     usual = DataConfig()
     idle = [
         name
-        for name in ("features", "encoder", "min_count", "max_words")
+        for name in ("features", "encoder", "augment", "min_count", "max_words")
         if getattr(config, name) != getattr(usual, name)
     ]
     notes = captions.notes

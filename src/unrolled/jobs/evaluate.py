@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from unrolled.captioner import Caption, Captioner, Decoding
-from unrolled.data import CaptionSet, read_captions, read_coco_captioning
-from unrolled.errors import InputError
+from unrolled.data import CaptionSet, RowsOfFeatures, read_captions, read_coco_captioning
+from unrolled.data.feature_file import GRID, POOLED
+from unrolled.errors import ImageError, InputError
 from unrolled.jobs.config import DataConfig
 from unrolled.jobs.events import Note
 from unrolled.jobs.features import FeatureProgress
@@ -17,13 +20,11 @@ from unrolled.jobs.sources import (
     BROUGHT,
     BROUGHT_ENCODER,
     brought_rows,
-    encode_photos,
     open_store,
     with_features,
 )
 from unrolled.layers.arrays import Array
 from unrolled.metrics import Scores, score
-from unrolled.vision import Encoder
 
 
 class Evaluation(NamedTuple):
@@ -51,6 +52,7 @@ def evaluate(
     metrics: Sequence[str] = ("BLEU", "ROUGE", "CIDEr"),
     tokenizer: str = "unrolled",
     decoding: Decoding | None = None,
+    encoder: str | None = None,
 ) -> Iterator[FeatureProgress | Note | Evaluation]:
     """Caption a split's photos and score the captions.
 
@@ -67,6 +69,8 @@ def evaluate(
         See `unrolled.metrics.score`.
     decoding : Decoding, optional
         How to search; as the captioner says unless given.
+    encoder : str, optional
+        See `unrolled.captioner.Captioner.caption_photos`.
 
     Yields
     ------
@@ -90,16 +94,17 @@ def evaluate(
     photos = read_captions(data.path, format=data.format, photos=data.photos).split(split)
     if photos.format == BROUGHT:
         features = _brought(photos, data, captioner)
+        captions = captioner.caption_features(features, decoding=decoding)
     elif data.features is None:
-        encoder = Encoder.from_identity(captioner.encoder, where="the captioner's model")
-        photos, features = yield from encode_photos(photos, encoder)
+        photos, captions = yield from _caption_photos(photos, captioner, decoding, encoder)
     else:
-        store = open_store(data.features)
+        kind = GRID if captioner.sees_grid else POOLED
+        store = open_store(data.features, kind)
         store.check_encoder(captioner.encoder)
         photos, notes = with_features(photos, store, split)
         yield from map(Note, notes)
-        features = np.asarray(store.pooled[store.rows(photo.name for photo in photos)])
-    captions = captioner.caption_features(features, decoding=decoding)
+        rows = RowsOfFeatures(store.array(kind), store.rows(photo.name for photo in photos))
+        captions = captioner.caption_features(rows, decoding=decoding)
     by_name = {photo.name: c for photo, c in zip(photos, captions, strict=True)}
     references = {photo.name: photo.captions for photo in photos}
     texts = {name: caption.text for name, caption in by_name.items()}
@@ -111,6 +116,31 @@ def _try_scorers(metrics: Sequence[str], tokenizer: str) -> None:
     """Score one caption, to know before the long work that what scoring needs is there."""
     text = "a dog runs here"
     score({"": text}, {"": [text]}, metrics=metrics, tokenizer=tokenizer)
+
+
+def _caption_photos(
+    photos: CaptionSet, captioner: Captioner, decoding: Decoding | None, encoder: str | None
+) -> Generator[FeatureProgress, None, tuple[CaptionSet, list[Caption]]]:
+    """Encode and caption a split's photos here and now, but for those that cannot be read."""
+    paths = [photo.path for photo in photos if photo.path is not None]
+    if len(paths) < len(photos):
+        raise InputError(
+            f"{len(photos) - len(paths):,} of {len(photos):,} photos are not there; say where they "
+            "are with --photos, or give a feature store with --features"
+        )
+    bad: dict[Path, ImageError] = {}
+    captions: list[Caption] = []
+    for _, caption in captioner.caption_photos(
+        paths, decoding=decoding, on_error=bad.__setitem__, encoder=encoder
+    ):
+        captions.append(caption)
+        yield FeatureProgress(len(captions) + len(bad), len(paths))
+    for error in bad.values():
+        yield FeatureProgress(len(paths), len(paths), error)
+    if not captions:
+        raise InputError(f"none of the {len(paths):,} photos can be read")
+    kept = tuple(photo for photo in photos if photo.path not in bad)
+    return dataclasses.replace(photos, photos=kept), captions
 
 
 def _brought(photos: CaptionSet, data: DataConfig, captioner: Captioner) -> Array:

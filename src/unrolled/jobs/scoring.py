@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.captioner import Captioner, Decoding
+from unrolled.data import RowsOfFeatures
 from unrolled.jobs.data import Split
 from unrolled.metrics import ReferenceSet
 from unrolled.model import CaptioningRNN
@@ -38,7 +39,7 @@ class ScoredRun:
 
     def score(self) -> dict[str, float]:
         """Score the model on dev: loss in nats per token, and the greedy captions."""
-        features = np.asarray(self.dev.features[self.dev.photo_rows])
+        features = RowsOfFeatures(self.dev.features, self.dev.photo_rows)
         with np.errstate(over="ignore", invalid="ignore"):  # the loop says when training diverges
             captions = self.captioner.caption_features(features, decoding=GREEDY)
             val_loss = validation_loss(self.captioner.model, self.dev)
@@ -79,10 +80,10 @@ def validation_loss(model: CaptioningRNN, split: Split) -> float:
         Nats per token.
     """
     nats = tokens = 0.0
+    features = RowsOfFeatures(split.features, split.caption_rows)
     for start in range(0, len(split.captions), SCORING_BATCH):
         rows = slice(start, start + SCORING_BATCH)
         captions = split.captions[rows]
-        features = np.ascontiguousarray(split.features[split.caption_rows[rows]])
-        nats += float(model.loss(features, captions).loss) * len(captions)
+        nats += float(model.loss(features[rows], captions).loss) * len(captions)
         tokens += int(split.lengths[rows].sum()) - len(captions)
     return nats / tokens

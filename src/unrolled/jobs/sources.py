@@ -1,18 +1,16 @@
-"""Where a split's features come from: a store, its photos, or the data set itself."""
+"""Where a split's features come from: a store, or the data set itself."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from unrolled.data import CaptionSet, CocoCaptioning, FeatureStore
-from unrolled.errors import ImageError, InputError
-from unrolled.jobs.features import FeatureProgress
 from unrolled.layers.arrays import Array
-from unrolled.vision import Encoder
+from unrolled.vision.views import WHOLE
 
 BROUGHT = "coco_captioning"
 """The layout that brings its features (`unrolled.data.read_coco_captioning`)."""
@@ -44,12 +42,15 @@ def brought_rows(data: CocoCaptioning, photos: CaptionSet) -> tuple[Array, Array
     return features, np.array([int(photo.name.rpartition("/")[2]) for photo in photos])
 
 
-def open_store(path: str | Path) -> FeatureStore:
-    """Open a feature store and read every byte of it once: a damaged one is noticed nowhere else.
+def open_store(path: str | Path, kind: str, views: Sequence[str] = (WHOLE,)) -> FeatureStore:
+    """Open a feature store and read what is wanted of it once: damage is noticed nowhere else.
 
     Parameters
     ----------
     path : path
+    kind : str
+        ``"pooled"`` or ``"grid"``.
+    views : sequence of str
 
     Returns
     -------
@@ -58,10 +59,12 @@ def open_store(path: str | Path) -> FeatureStore:
     Raises
     ------
     FeatureStoreError
-        If it is missing or damaged.
+        If it is missing or damaged, or has no such features.
     """
     store = FeatureStore.open(path)
-    store.verify()
+    for view in views:
+        store.array(kind, view)
+    store.verify([kind], views)
     return store
 
 
@@ -100,47 +103,3 @@ def with_features(
         f"{store.path} has no features of them ({some})"
     )
     return dataclasses.replace(photos, photos=kept), [note]
-
-
-def encode_photos(
-    photos: CaptionSet, encoder: Encoder
-) -> Generator[FeatureProgress, None, tuple[CaptionSet, Array]]:
-    """Encode a split's photos here and now, but for those that cannot be read.
-
-    Parameters
-    ----------
-    photos : CaptionSet
-    encoder : Encoder
-
-    Yields
-    ------
-    FeatureProgress
-
-    Returns
-    -------
-    photos : CaptionSet
-        Those that can be read.
-    features : (P, D) float32
-
-    Raises
-    ------
-    InputError
-        If photos are not there, or none can be read.
-    """
-    paths = [photo.path for photo in photos if photo.path is not None]
-    if len(paths) < len(photos):
-        raise InputError(
-            f"{len(photos) - len(paths):,} of {len(photos):,} photos are not there; say where they "
-            "are with --photos, or give a feature store with --features"
-        )
-    bad: dict[Path, ImageError] = {}
-    rows: list[Array] = []
-    for photo in encoder.features(paths, on_error=bad.__setitem__):
-        rows.append(photo.pooled)
-        yield FeatureProgress(len(rows) + len(bad), len(paths))
-    for error in bad.values():
-        yield FeatureProgress(len(paths), len(paths), error)
-    if not rows:
-        raise InputError(f"none of the {len(paths):,} photos can be read")
-    kept = tuple(photo for photo in photos if photo.path not in bad)
-    return dataclasses.replace(photos, photos=kept), np.stack(rows)

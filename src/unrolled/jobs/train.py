@@ -21,7 +21,7 @@ import numpy as np
 
 import unrolled
 from unrolled import plots
-from unrolled.captioner import Captioner
+from unrolled.captioner import Captioner, wants_grid
 from unrolled.data import CaptionBatches
 from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig
@@ -90,7 +90,8 @@ def train_run(
     previous = Captioner.from_checkpoint(saved, out / "last") if saved else None
     config = _with_precision(config, previous)
     data = None
-    for event in prepare(config.data, out, previous.vocabulary if previous else None):
+    words, grid = previous.vocabulary if previous else None, wants_grid(config.model.cell_type)
+    for event in prepare(config.data, out, words, grid=grid):
         if isinstance(event, TrainingData):
             data = event
         else:
@@ -111,6 +112,7 @@ def train_run(
         config.training.batch_size,
         config.training.seed,
         bucket=config.data.bucket,
+        more_views=data.train.more_views,
     )
     state = None
     if saved:
@@ -148,7 +150,7 @@ def _with_precision(config: RunConfig, previous: Captioner | None) -> RunConfig:
 def _new_captioner(config: RunConfig, data: TrainingData, command: str) -> Captioner:
     model = CaptioningRNN(
         data.vocabulary.word_to_idx,
-        data.train.features.shape[1],
+        data.train.features.shape[-1],
         seed=config.training.seed,
         **dataclasses.asdict(config.model),
     )

@@ -116,7 +116,6 @@ def _named(name: str, size: str, where: str) -> str:
         raise EncoderError(
             f"{where}: made with an ONNX file; say where it is by the encoder's name"
         )
-    encoder_spec(name)
     if not (size.isascii() and size.isdigit() and len(size) < 6):
         raise EncoderError(f"{where}: its encoder's size is {size!r}, expected a number")
     return f"{name}@{size}"
