@@ -153,12 +153,19 @@ class CaptioningRNN:
         }
 
     def loss(
-        self, features: Array, captions: Array, *, rng: np.random.Generator | None = None
+        self,
+        features: Array,
+        captions: Array,
+        *,
+        rng: np.random.Generator | None = None,
+        weights: Array | None = None,
     ) -> LossAndGrads:
         r"""Training loss of the captions given the images, and all its gradients.
 
         Words in are ``captions[:, :-1]``, words out ``captions[:, 1:]``; a word out that is
         ``<NULL>`` does not count. Nothing is computed after the last word of a caption that does.
+
+        .. math:: L = -\frac{1}{N} \sum_{n,t} w_{nt} \log p_{nt, y_{nt}}
 
         Parameters
         ----------
@@ -167,6 +174,9 @@ class CaptioningRNN:
             ``<START> words <END>``, padded with ``<NULL>``.
         rng : numpy.random.Generator, optional
             Draws the dropout masks; without it nothing is dropped.
+        weights : (N, T) number, optional
+            What each word out counts, of either sign: an advantage makes the gradient that of a
+            policy (Williams 1992). 1 unless given, and 0 for ``<NULL>``.
 
         Returns
         -------
@@ -187,7 +197,9 @@ class CaptioningRNN:
         N = self._check_batch(features, captions)
         params = self.params
         words_out = captions[:, 1:]
-        counts = words_out != self._null
+        if weights is None:
+            weights = words_out != self._null
+        counts = _check_weights(weights, words_out)
         lengths = np.where(counts, np.arange(1, counts.shape[1] + 1), 0).max(axis=1, initial=0)
         order, batch_sizes, sequence, step = pack_lengths(lengths)
         counted = counts[sequence, step]
@@ -204,9 +216,10 @@ class CaptioningRNN:
         )
         h_out, drop_h = self._drop(h[counted], rng)
         y = words_out[sequence, step][counted]
-        weights = np.full(len(y), 1 / max(N, 1), self.dtype)
+        row_weights = weights[sequence, step][counted].astype(self.dtype)
+        row_weights /= self.dtype.type(max(N, 1))
         loss, dh_out, dW_vocab, db_vocab = vocabulary_loss(
-            h_out, self._vocab_weights(), params["b_vocab"], y, weights, precision=precision
+            h_out, self._vocab_weights(), params["b_vocab"], y, row_weights, precision=precision
         )
 
         dh = np.zeros_like(h)
@@ -366,6 +379,19 @@ class CaptioningRNN:
         V = self.params["W_embed"].shape[0]
         check_ids("CaptioningRNN.loss", captions, V, name="captions")
         return size["N"]
+
+
+def _check_weights(weights: Array, words_out: Array) -> Array:
+    """Say which words out count."""
+    if weights.shape != words_out.shape:
+        raise ShapeError(
+            f"CaptioningRNN.loss: weights must be {words_out.shape}, a number for each word out, "
+            f"got {weights.shape}"
+        )
+    if weights.dtype.kind not in "biuf":
+        raise DTypeError(f"CaptioningRNN.loss: weights must be numbers, got {weights.dtype}")
+    counts: Array = weights != 0
+    return counts
 
 
 def _check_count(where: str, name: str, value: object, *, least: int) -> None:

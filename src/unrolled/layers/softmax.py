@@ -26,6 +26,10 @@ def temporal_softmax_loss(x: Array, y: Array, mask: Array, verbose: bool = False
     The assignment divides by N, so the loss grows with the captions' length; common practice
     divides by the number of tokens, :math:`\sum m`. Positions whose mask is zero are not computed.
 
+    A mask of numbers is a weight per token, of either sign. With the advantage of the caption that
+    a word was drawn in, dx is the policy gradient of self-critical training (Rennie et al. 2017,
+    equation 9).
+
     Parameters
     ----------
     x : (N, T, V) float
@@ -33,7 +37,7 @@ def temporal_softmax_loss(x: Array, y: Array, mask: Array, verbose: bool = False
     y : (N, T) int
         The true words; anything where the mask is zero.
     mask : (N, T) bool or number
-        Which positions count, or by what weight.
+        Which positions count, or what each weighs.
     verbose : bool
         Print the shape of dx, as the assignment does.
 

@@ -1,4 +1,4 @@
-"""From scores to captions: beam search over the words a model would say, greedy at width one."""
+"""Beam search over the words a model would say; greedy at width one."""
 
 from __future__ import annotations
 
