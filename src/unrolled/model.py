@@ -159,6 +159,7 @@ class CaptioningRNN:
         *,
         rng: np.random.Generator | None = None,
         weights: Array | None = None,
+        label_smoothing: float = 0.0,
     ) -> LossAndGrads:
         r"""Training loss of the captions given the images, and all its gradients.
 
@@ -177,6 +178,9 @@ class CaptioningRNN:
         weights : (N, T) number, optional
             What each word out counts, of either sign: an advantage makes the gradient that of a
             policy (Williams 1992). 1 unless given, and 0 for ``<NULL>``.
+        label_smoothing : float in [0, 1)
+            Share of each word's target that is spread over the vocabulary; the loss is that of the
+            smoothed targets. See `unrolled.layers.vocabulary_loss`.
 
         Returns
         -------
@@ -219,7 +223,13 @@ class CaptioningRNN:
         row_weights = weights[sequence, step][counted].astype(self.dtype)
         row_weights /= self.dtype.type(max(N, 1))
         loss, dh_out, dW_vocab, db_vocab = vocabulary_loss(
-            h_out, self._vocab_weights(), params["b_vocab"], y, row_weights, precision=precision
+            h_out,
+            self._vocab_weights(),
+            params["b_vocab"],
+            y,
+            row_weights,
+            smoothing=label_smoothing,
+            precision=precision,
         )
 
         dh = np.zeros_like(h)

@@ -80,7 +80,8 @@ def run_figure(records: Iterable[Mapping[str, Any]], *, best_by: str | None = No
     """Draw a run's losses and scores as a matplotlib figure.
 
     Above, losses in nats per token: of every step, and for every epoch the mean over training and
-    each score whose name ends in ``loss``. Below, the other scores of every epoch.
+    each score whose name ends in ``loss``. Below, the other scores of every epoch, and the rewards
+    where training had any.
 
     Parameters
     ----------
@@ -118,7 +119,7 @@ def run_figure(records: Iterable[Mapping[str, Any]], *, best_by: str | None = No
     panels = list(figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0])
     _draw_losses(panels[0], steps, epochs, [name for name in names if name.endswith("loss")])
     if scores:
-        _draw_scores(panels[1], epochs, scores)
+        _draw_scores(panels[1], steps, epochs, scores)
     _mark_best(panels, epochs)
     panels[-1].set_xlabel("Training step")
     _add_epoch_axis(panels[0], epochs)
@@ -147,7 +148,18 @@ def _draw_losses(
     axes.set_ylabel("Loss (nats per token)")
 
 
-def _draw_scores(axes: Axes, epochs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+def _draw_scores(
+    axes: Axes,
+    steps: Sequence[Mapping[str, Any]],
+    epochs: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+) -> None:
+    if rewarded := [record for record in steps if "reward" in record]:
+        x = [record["step"] for record in rewarded]
+        y = _numbers(record["reward"] for record in rewarded)
+        axes.plot(x, y, color=_EACH_STEP, linewidth=0.8, label="reward, each step")
+        values = [record.get("train_reward") for record in epochs]
+        _draw_line(axes, len(names), epochs, values, "reward, mean")
     for index, name in enumerate(names):
         values = [record["scores"].get(name) for record in epochs]
         _draw_line(axes, index, epochs, values, name)

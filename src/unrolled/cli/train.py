@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from unrolled.captioner import Captioner
 from unrolled.cli.console import Bar, say
 from unrolled.cli.options import Encoder, Features, Format, Photos
 from unrolled.errors import InputError
@@ -20,6 +21,7 @@ from unrolled.jobs.config import RunConfig, read_toml
 from unrolled.jobs.events import Note, Started
 from unrolled.jobs.features import FeatureProgress
 from unrolled.jobs.run_folder import holds_run, saved_config
+from unrolled.jobs.starting import model_section
 from unrolled.jobs.train import RunEvent, train_run
 from unrolled.training import EpochDone, Finished, StepDone, TrainingConfig
 
@@ -30,6 +32,8 @@ unrolled train --data flickr8k --out run
 unrolled train --config recipe.toml --out run --epochs 30
 
 unrolled train --out run --resume
+
+unrolled train --data flickr8k --start run/best --objective self-critical --out better
 """
 
 
@@ -51,11 +55,17 @@ def train(
         str | None, typer.Option(help="none, flip or crops: what training sees a photo as.")
     ] = None,
     min_count: Annotated[int | None, typer.Option(help="Rarer words are unknown words.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="A captioner's folder, whose weights to begin with.")
+    ] = None,
     cell: Annotated[str | None, typer.Option(help="rnn or lstm.")] = None,
     wordvec_dim: Annotated[int | None, typer.Option(help="Width of the word vectors.")] = None,
     hidden_dim: Annotated[int | None, typer.Option(help="Width of the recurrence.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Probability to drop a number.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="cross-entropy, or self-critical: CIDEr-D as the reward.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data, at most.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Captions a step.")] = None,
     rule: Annotated[str | None, typer.Option(help="adam, adamw, sgd or rmsprop.")] = None,
@@ -66,6 +76,9 @@ def train(
     warmup_steps: Annotated[int | None, typer.Option(help="Steps of a rising rate.")] = None,
     clip_norm: Annotated[float | None, typer.Option(help="Longest gradient; 0 for any.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="On matrices only.")] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Share of each target spread over all words.")
+    ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Epochs without a better score; 0 never stops early.")
     ] = None,
@@ -90,6 +103,8 @@ def train(
             "precision": precision,
         },
         "training": {
+            "objective": objective,
+            "start": start,
             "epochs": epochs,
             "batch_size": batch_size,
             "rule": rule,
@@ -98,6 +113,7 @@ def train(
             "warmup_steps": warmup_steps,
             "clip_norm": clip_norm,
             "weight_decay": weight_decay,
+            "label_smoothing": label_smoothing,
             "patience": patience,
             "seed": seed,
         },
@@ -118,7 +134,7 @@ def train(
 def _settings(
     out: Path, config: Path | None, flags: dict[str, dict[str, Any]], *, resume: bool
 ) -> RunConfig:
-    """Lay flags over the TOML file over the saved run over the defaults."""
+    """Lay flags over the TOML file over the saved run, or the captioner to begin with."""
     where = "flags"
     sections: dict[str, dict[str, Any]] = saved_config(out) if resume else {}
     if config is not None:
@@ -131,6 +147,9 @@ def _settings(
     for name, section in flags.items():
         given = {key: value for key, value in section.items() if value is not None}
         sections[name] = sections.get(name, {}) | given
+    start = sections["training"].get("start")
+    if isinstance(start, str) and start and not resume:
+        sections["model"] = model_section(Captioner.load(start)) | sections["model"]
     return RunConfig.from_sections(sections, where)
 
 
@@ -175,8 +194,9 @@ def _show(events: Iterator[RunEvent], out: Path, config: TrainingConfig) -> None
                 if event.bad:
                     say(f"skipped: {event.bad}")
             elif isinstance(event, StepDone):
+                reward = "" if event.reward is None else f"reward {event.reward:.3f}  "
                 status = (
-                    f"epoch {event.epoch}  {event.loss:.3f} nats/token  "
+                    f"epoch {event.epoch}  {reward}{event.loss:.3f} nats/token  "
                     f"{event.tokens_per_second:,.0f} tokens/s"
                 )
                 bar.update(event.step, total, status, what="Training")
@@ -221,4 +241,5 @@ def _describe_start(event: Started) -> str:
 def _describe_epoch(event: EpochDone) -> str:
     scores = "  ".join(f"{name} {value:.4f}" for name, value in event.scores.items())
     mark = "  best" if event.is_best else ""
-    return f"epoch {event.epoch}: train_loss {event.train_loss:.4f}  {scores}{mark}"
+    reward = "" if event.train_reward is None else f"train_reward {event.train_reward:.4f}  "
+    return f"epoch {event.epoch}: train_loss {event.train_loss:.4f}  {reward}{scores}{mark}"

@@ -28,12 +28,14 @@ from unrolled.jobs.config import RunConfig
 from unrolled.jobs.data import TrainingData, fingerprint, prepare
 from unrolled.jobs.events import Note, Started
 from unrolled.jobs.features import FeatureProgress
+from unrolled.jobs.rewards import CiderReward
 from unrolled.jobs.run_folder import holds_run, load_last, make_folder
 from unrolled.jobs.run_log import check_log, logged
 from unrolled.jobs.scoring import SCORES, ScoredRun
+from unrolled.jobs.starting import begin_with, load_start
 from unrolled.layers.precision import AUTO, choose_precision
 from unrolled.model import CaptioningRNN
-from unrolled.training import Event, TrainingState, train
+from unrolled.training import Event, Reward, TrainingState, train
 
 RunEvent = Note | FeatureProgress | Started | Event
 
@@ -88,10 +90,11 @@ def train_run(
         )
     check_log(out)
     previous = Captioner.from_checkpoint(saved, out / "last") if saved else None
+    start = load_start(config) if config.training.start and not previous else None
     config = _with_precision(config, previous)
     data = None
-    words, grid = previous.vocabulary if previous else None, wants_grid(config.model.cell_type)
-    for event in prepare(config.data, out, words, grid=grid):
+    known, grid = previous or start, wants_grid(config.model.cell_type)
+    for event in prepare(config.data, out, known.vocabulary if known else None, grid=grid):
         if isinstance(event, TrainingData):
             data = event
         else:
@@ -103,7 +106,7 @@ def train_run(
         card = {**previous.card, "run": config.to_sections()}  # of the next one who goes on
         captioner = dataclasses.replace(previous, decoding=config.decoding, card=card)
     else:
-        captioner = _new_captioner(config, data, command)
+        captioner = _new_captioner(config, data, command, start)
     batches = CaptionBatches(
         data.train.captions,
         data.train.lengths,
@@ -127,6 +130,8 @@ def train_run(
         state=state,
         stop=stop,
         null=data.vocabulary.null,
+        reward=_reward(config, data),
+        max_length=data.train.captions.shape[1] - 1,
     )
     step, model = state.step if state else 0, captioner.model
     size = sum(p.size for p in model.params.values())
@@ -147,13 +152,24 @@ def _with_precision(config: RunConfig, previous: Captioner | None) -> RunConfig:
     return dataclasses.replace(config, model=dataclasses.replace(model, precision=precision))
 
 
-def _new_captioner(config: RunConfig, data: TrainingData, command: str) -> Captioner:
+def _reward(config: RunConfig, data: TrainingData) -> Reward | None:
+    """Make what captions are rewarded by, where they are."""
+    if config.training.objective != "self-critical":
+        return None
+    return CiderReward(data.train, data.vocabulary)
+
+
+def _new_captioner(
+    config: RunConfig, data: TrainingData, command: str, start: Captioner | None
+) -> Captioner:
     model = CaptioningRNN(
         data.vocabulary.word_to_idx,
         data.train.features.shape[-1],
         seed=config.training.seed,
         **dataclasses.asdict(config.model),
     )
+    if start:
+        begin_with(model, start, data, config.training.start)
     card = {
         "command": command,
         "data": {

@@ -56,9 +56,7 @@ class CiderD:
     sections 4 and 6 (CIDEr-D).
     """
 
-    def __init__(
-        self, references: Sequence[Sequence[Sequence[str]]], words: Sequence[str]
-    ) -> None:
+    def __init__(self, references: Sequence[Sequence[Sequence[str]]], words: Sequence[str]) -> None:
         counts = np.array([len(texts) for texts in references], np.int64)
         if not counts.size or counts.min() < 1:
             raise InputError("CiderD: every photo needs at least one reference, and one photo")
@@ -93,8 +91,8 @@ class CiderD:
         (M,) float64
             In [0, 10].
         """
-        captions = np.where(captions < 0, _AFTER_CAPTION, captions).astype(np.int64)
-        weights, counts, norms = self._own(captions)
+        said: Ints = np.where(captions < 0, _AFTER_CAPTION, captions).astype(np.int64)
+        weights, counts, norms = self._own(said)
         # Each caption beside each of its photo's references, one after the other.
         many = self._first[photos + 1] - self._first[photos]
         caption = np.repeat(np.arange(len(photos)), many)
@@ -104,7 +102,7 @@ class CiderD:
         texts = texts[:, : max(int((texts >= 0).sum(axis=1).max(initial=0)), 1)]
 
         total = np.zeros(len(caption))
-        found = _Pairs(captions[caption], texts)
+        found = _Pairs(said[caption], texts)
         for n in range(N_GRAMS):
             theirs = found.counts(n)
             w, ours = weights[n][caption], counts[n][caption]
@@ -114,12 +112,13 @@ class CiderD:
             total += np.divide(
                 shared.sum(axis=1), lengths, out=np.zeros_like(total), where=lengths != 0
             )
-        apart = _bigrams(captions)[caption] - self._lengths[reference]
+        apart = _bigrams(said)[caption] - self._lengths[reference]
         total *= np.exp(-np.square(apart) / (2 * SIGMA**2))
-        return np.bincount(caption, total, len(photos)) / (many * N_GRAMS) * 10
+        scores: Floats = np.bincount(caption, total, len(photos)) / (many * N_GRAMS) * 10
+        return scores
 
     def _count_documents(self, photo: Ints) -> None:
-        """Number the references' n-grams, and count the photos in whose references each occurs."""
+        """Give the references' n-grams numbers, and count the photos in whose they occur."""
         self._known: list[Ints] = []  # sorted: (number of the n-gram but its last word, that word)
         self._weights: list[Floats] = []
         numbers = np.zeros_like(self._texts)
@@ -172,7 +171,8 @@ class _Pairs:
         """How often the (n + 1)-gram at each place of one occurs in the other; n counts from 0."""
         if n:
             self._ngrams = self._ngrams[:, :-1, :-1] & self._words[:, n:, n:]
-        return np.count_nonzero(self._ngrams, axis=2).astype(np.float64)
+        counts: Floats = np.count_nonzero(self._ngrams, axis=2).astype(np.float64)
+        return counts
 
 
 def _along(values: Ints, valid: NDArray[np.bool_]) -> Ints:

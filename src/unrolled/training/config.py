@@ -12,6 +12,9 @@ from typing import Any
 from unrolled.errors import InputError
 from unrolled.optim import RULES, SCHEDULES, Rule, make_rule
 
+OBJECTIVES = ("cross-entropy", "self-critical")
+BASELINES = ("samples", "greedy")
+
 _RULE_CONSTANTS = ("beta1", "beta2", "momentum", "alpha", "eps")
 _TAKES_TOTAL = ("cosine", "linear")
 
@@ -26,6 +29,10 @@ class TrainingConfig:
         If a value is of another type or out of range; the message names the key.
     """
 
+    objective: str = "cross-entropy"
+    """cross-entropy (with people's captions), or self-critical (the reward of captions drawn)."""
+    start: str = ""
+    """Folder of a captioner whose weights and vocabulary to begin with; without, from new ones."""
     epochs: int = 20
     """Passes over the data, at most."""
     batch_size: int = 128
@@ -54,6 +61,14 @@ class TrainingConfig:
     """RMSProp."""
     eps: float | None = None
     """Adam, AdamW and RMSProp."""
+    label_smoothing: float = 0.0
+    """Share of a word's target that is spread over all words."""
+    samples: int = 5
+    """Self-critical: captions drawn for each caption's photo in a step."""
+    baseline: str = "samples"
+    """Self-critical: hold a caption's reward against the mean of the other samples, or greedy."""
+    cross_entropy_weight: float = 0.0
+    """Self-critical: share of the gradient that is cross-entropy's."""
     best_by: str = "CIDEr"
     """Score that chooses the best epoch: lower is better if its name ends in loss, else higher."""
     patience: int = 5
@@ -73,6 +88,10 @@ class TrainingConfig:
             _check(name, getattr(self, name) >= 1, "at least 1", getattr(self, name))
         for name in _AT_LEAST_ZERO:
             _check(name, getattr(self, name) >= 0, "at least 0", getattr(self, name))
+        for name in ("label_smoothing", "cross_entropy_weight"):
+            value = getattr(self, name)
+            _check(name, 0 <= value < 1, "at least 0 and below 1", value)
+        self._check_objective()
         _check("learning_rate", self.learning_rate > 0, "above 0", self.learning_rate)
         _check("decay", 0 < self.decay <= 1, "above 0 and at most 1", self.decay)
         _check("rule", self.rule in RULES, f"one of {', '.join(RULES)}", self.rule)
@@ -80,6 +99,27 @@ class TrainingConfig:
         _check("schedule", self.schedule in SCHEDULES, wanted, self.schedule)
         _check("best_by", self.best_by != "", "the name of a score", self.best_by)
         self.make_rule()
+
+    def _check_objective(self) -> None:
+        """Refuse options that the objective would not heed."""
+        for name, known in (("objective", OBJECTIVES), ("baseline", BASELINES)):
+            value = getattr(self, name)
+            _check(name, value in known, f"one of {', '.join(known)}", value)
+        if self.objective == "cross-entropy":
+            if self.cross_entropy_weight:
+                raise InputError(
+                    "training: cross_entropy_weight mixes cross-entropy into self-critical "
+                    "training; leave it out, or set objective to self-critical"
+                )
+            return
+        least = 2 if self.baseline == "samples" else 1
+        why = " to hold a sample against the others" if least > 1 else ""
+        _check("samples", self.samples >= least, f"at least {least}{why}", self.samples)
+        if not self.cross_entropy_weight and self.label_smoothing:
+            raise InputError(
+                "training: label_smoothing is of cross-entropy, and self-critical training has "
+                "none of it; leave it out, or give cross_entropy_weight"
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
@@ -141,7 +181,8 @@ class TrainingConfig:
         """Say what differs from a saved configuration in what decides the weights.
 
         When to save and how long to be patient may change in mid-run. So may the number of epochs,
-        unless the schedule is stretched over all of them.
+        unless the schedule is stretched over all of them. Settings that the run was saved without
+        had their defaults.
 
         Parameters
         ----------
@@ -152,14 +193,15 @@ class TrainingConfig:
         list of str
             Such as ``"learning_rate was 0.001, is 0.002"``; empty if the run can go on.
         """
-        free = {"save_every_steps", "save_every_seconds", "patience"}
+        free = {"save_every_steps", "save_every_seconds", "patience", "start"}
         if self.schedule not in _TAKES_TOTAL:
             free.add("epochs")
         now = self.to_dict()
+        saved = {field.name: field.default for field in dataclasses.fields(self)} | dict(saved)
         return [
             f"{key} was {saved.get(key)!r}, is {now.get(key)!r}"
             for key in sorted({*now, *saved} - free)
-            if key not in now or key not in saved or saved[key] != now[key]
+            if key not in now or saved[key] != now[key]
         ]
 
 

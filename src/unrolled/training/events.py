@@ -18,7 +18,8 @@ class StepDone:
     step: int
     """Of the whole run, counted from 1."""
     loss: float
-    """Of this batch before the step, nats per token."""
+    """Of this batch before the step, nats per token; self-critical, of the captions drawn: the
+    model's entropy a word, estimated."""
     tokens: int
     """Words of this batch that the model had to say."""
     tokens_per_second: float
@@ -26,6 +27,10 @@ class StepDone:
     learning_rate: float
     grad_norm: float
     """Before clipping; of the loss per caption."""
+    reward: float | None = None
+    """Self-critical: mean over the captions drawn."""
+    baseline: float | None = None
+    """Self-critical: mean of what those rewards were held against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class EpochDone:
     """What the scoring function gave."""
     is_best: bool
     """Whether it is the best epoch so far."""
+    train_reward: float | None = None
+    """Self-critical: mean over the epoch's steps, each with the weights it had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +91,11 @@ def event_record(event: Event) -> dict[str, Any]:
     -------
     dict
         ``{"event": "step" | "epoch" | "saved" | "finished", ...}`` with the event's fields; a
-        number that is not finite, which JSON cannot hold, is None.
+        number that is not finite, which JSON cannot hold, is None, and what the run has not, such
+        as rewards, is left out.
     """
     fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+    fields = {name: value for name, value in fields.items() if value is not None}
     if isinstance(event, EpochDone):
         fields["scores"] = {name: _finite(value) for name, value in event.scores.items()}
     return {"event": _NAMES[type(event)]} | {name: _finite(value) for name, value in fields.items()}

@@ -23,6 +23,8 @@ from unrolled.layers.arrays import Array
 from unrolled.optim import Rule, learning_rate, update
 from unrolled.training.config import TrainingConfig
 from unrolled.training.events import EpochDone, Event, Finished, Saved, StepDone
+from unrolled.training.objectives import Objective, make_objective
+from unrolled.training.self_critical import Reward
 from unrolled.training.state import TrainingState
 
 # Keeps the random numbers of dropout apart from others that start at the same seed.
@@ -30,7 +32,7 @@ _STREAM = 0xD209
 
 
 class Model(Protocol):
-    """What the loop asks of a model; `unrolled.CaptioningRNN` is one."""
+    """What the loop asks of a model; to be self-critical it must be an `unrolled.CaptioningRNN`."""
 
     params: dict[str, Array]
 
@@ -55,6 +57,10 @@ class Batch(Protocol):
     def index(self) -> int:
         """Which batch of its epoch it is, from 0."""
 
+    @property
+    def rows(self) -> Array:
+        """(N,) int, which captions these are; asked for by rewards only."""
+
 
 class Batches(Protocol):
     """What the loop asks of the data; `unrolled.data.CaptionBatches` is one."""
@@ -76,6 +82,8 @@ def train(
     state: TrainingState | None = None,
     stop: Callable[[], bool] = lambda: False,
     null: int = 0,
+    reward: Reward | None = None,
+    max_length: int = 30,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Event]:
     """Train a model, in place, as far as its consumer draws events.
@@ -102,6 +110,11 @@ def train(
         Asked between steps; when true the loop saves ``"last"`` and ends as ``"interrupted"``.
     null : int
         Id of the padding, which is no token.
+    reward : callable, optional
+        What captions are worth, for the self-critical objective; see
+        `unrolled.training.self_critical.Reward`.
+    max_length : int
+        Words of a caption drawn at most, ``<END>`` included.
     clock : callable
         Seconds, from any origin.
 
@@ -113,7 +126,8 @@ def train(
     Raises
     ------
     InputError
-        At the call: if ``state`` is of a run with other data or settings. Later: if the loss or a
+        At the call: if ``state`` is of a run with other data or settings, or the objective needs a
+        reward and there is none. Later: if the loss or a
         gradient is not finite (the message names epoch and step; what was saved stays as it was),
         or ``score`` gives no ``config.best_by``.
     """
@@ -122,7 +136,10 @@ def train(
     if state is None:
         state = TrainingState.fresh(model.params, config, len(batches))
     state.check_resumable(config, len(batches))
-    run = _Run(model, batches, config, config.make_rule(), score, save, stop, null, clock)
+    if config.objective == "self-critical" and reward is None:
+        raise InputError("train: the self-critical objective needs a reward; pass one")
+    objective = make_objective(model, config, null=null, reward=reward, max_length=max_length)
+    run = _Run(model, batches, config, config.make_rule(), objective, score, save, stop, clock)
     return run.events(state)
 
 
@@ -134,10 +151,10 @@ class _Run:
     batches: Batches
     config: TrainingConfig
     rule: Rule
+    objective: Objective
     score: Callable[[], Mapping[str, float]]
     save: Callable[[str, TrainingState], None]
     stop: Callable[[], bool]
-    null: int
     clock: Callable[[], float]
 
     def events(self, state: TrainingState) -> Iterator[Event]:
@@ -203,16 +220,15 @@ class _Run:
         sequence = np.random.SeedSequence(self.config.seed, spawn_key=(_STREAM, state.step))
         rng = np.random.default_rng(sequence)
         with np.errstate(over="ignore", invalid="ignore"):  # said below, once, with its step
-            loss, grads = self.model.loss(batch.features, batch.captions, rng=rng)
-        nats = float(loss) * len(batch.captions)
-        tokens = int(np.count_nonzero(batch.captions[:, 1:] != self.null))
+            learnt = self.objective(batch, rng)
+        nats, tokens = learnt.nats, learnt.tokens
         if not math.isfinite(nats):
-            raise InputError(self._say_diverged(where, f"the loss is {float(loss)}"))
+            raise InputError(self._say_diverged(where, f"the loss is {nats}"))
         rate = self._learning_rate(state.step)
         try:
             norm = update(
                 self.model.params,
-                grads,
+                learnt.grads,
                 state.optimizer,
                 self.rule,
                 learning_rate=rate,
@@ -226,10 +242,13 @@ class _Run:
             batch=state.batch + 1,
             loss_sum=state.loss_sum + nats,
             token_count=state.token_count + tokens,
+            reward_sum=state.reward_sum + (learnt.reward or 0.0),
         )
         speed = tokens / max(self.clock() - began, 1e-9)
         mean = nats / max(tokens, 1)
-        return state, StepDone(state.epoch + 1, state.step, mean, tokens, speed, rate, norm)
+        rewards = learnt.reward, learnt.baseline
+        event = StepDone(state.epoch + 1, state.step, mean, tokens, speed, rate, norm, *rewards)
+        return state, event
 
     def _learning_rate(self, step: int) -> float:
         return learning_rate(
@@ -253,7 +272,9 @@ class _Run:
         chosen = scores[self.config.best_by]
         is_best = self.config.is_better(chosen, state.best_score)
         train_loss = state.loss_sum / max(state.token_count, 1)
-        event = EpochDone(state.epoch + 1, state.step, train_loss, scores, is_best)
+        rewarded = self.config.objective == "self-critical"
+        reward = state.reward_sum / len(self.batches) if rewarded else None
+        event = EpochDone(state.epoch + 1, state.step, train_loss, scores, is_best, reward)
         waited = 0 if is_best else state.epochs_since_best + 1
         state = dataclasses.replace(
             state,
@@ -261,6 +282,7 @@ class _Run:
             batch=0,
             loss_sum=0.0,
             token_count=0,
+            reward_sum=0.0,
             epochs_since_best=waited,
         )
         if is_best:

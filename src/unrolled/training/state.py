@@ -19,6 +19,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     ),
     "best_epoch": ((int, type(None)), "a whole number or null"),
     "loss_sum": ((float,), "a number with a decimal point"),
+    "reward_sum": ((float,), "a number with a decimal point"),
     "best_score": ((float, type(None)), "a number with a decimal point or null"),
     "config": ((dict,), "an object"),
 }
@@ -45,6 +46,8 @@ class TrainingState:
     """Nats, over the tokens of that epoch so far."""
     token_count: int = 0
     """Tokens of that epoch so far."""
+    reward_sum: float = 0.0
+    """Mean rewards of that epoch's steps so far; 0 in a run that has none."""
     best_score: float | None = None
     best_epoch: int | None = None
     """Counted from 1."""
@@ -93,6 +96,7 @@ class TrainingState:
         CheckpointError
             If keys are missing or left over, or values cannot be right.
         """
+        values = {"reward_sum": 0.0, **values}  # runs saved before there were rewards go on
         expected = set(_TYPES)
         if set(values) != expected:
             raise CheckpointError(
