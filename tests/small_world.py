@@ -108,6 +108,28 @@ def write_store(path: Path, encoder: dict[str, str] = ENCODER, dim: int = DIM) -
     return path
 
 
+def write_own_encoder(path: Path) -> Path:
+    """Write an ONNX file, and its settings, that sees the colour of each quarter of a photo."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["map"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("GlobalAveragePool", ["x"], ["mean"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "colours",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 8])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("map", "mean")],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    settings = {"size": 8, "mean": 127, "scale": 50, "pooled": "mean", "grid": "map"}
+    path.with_suffix(".json").write_text(json.dumps(settings))
+    return path
+
+
 def read_events(run: Path) -> list[dict]:
     """Every record of a run's log as it lies in the file."""
     return [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]

@@ -10,7 +10,7 @@ import pytest
 
 from commands import call_here, start
 from unrolled.data import FeatureStore
-from unrolled.vision import Encoder
+from unrolled.vision import VIEWS, Encoder
 
 
 @pytest.fixture
@@ -49,6 +49,37 @@ def test_the_grid_and_another_encoder_where_they_are_asked_for(
     store = FeatureStore.open(tmp_path / "f.st")
     assert store.encoder["name"] == "lite1"
     assert store.grid.shape == (1, 64, 1280)
+
+
+@pytest.mark.parametrize(
+    ("flags", "views"),
+    [
+        ([], VIEWS[:1]),
+        (["--flip"], VIEWS[:2]),
+        (["--crops"], VIEWS),
+        (["--flip", "--crops"], VIEWS),
+    ],
+)
+def test_views_are_kept_where_they_are_asked_for(
+    cli, few, tmp_path, cache_of_encoders, flags, views
+):
+    out = tmp_path / "new folder" / "f.st"
+    said = cli("features", few, "--out", out, "--encoder", "lite0@64", *flags)
+    assert said.code == 0, said.err
+    assert FeatureStore.open(out).views == views
+
+
+def test_joined_encoders(cli, few, tmp_path, cache_of_encoders):
+    name = "lite0@64+lite1@96"
+    said = cli("features", few, "--out", tmp_path / "f.st", "--encoder", name)
+    assert said.code == 0, said.err
+    store = FeatureStore.open(tmp_path / "f.st")
+    assert store.pooled.shape == (3, 2560)
+    assert (store.encoder["1.size"], store.encoder["2.size"]) == ("64", "96")
+    said = cli("features", few, "--out", tmp_path / "g.st", "--encoder", name, "--grid")
+    assert (said.code, said.out) == (2, "")
+    assert "grids cannot be joined (lite0@64 2 x 2, lite1@96 3 x 3)" in said.err
+    assert not list(tmp_path.glob("g.st*"))
 
 
 def test_a_bad_photo_stops_it_and_skip_bad_goes_on(cli, few, tmp_path, cache_of_encoders):

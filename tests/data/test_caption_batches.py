@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.data import CaptionBatches
+from unrolled.data import CaptionBatches, RowsOfFeatures
 from unrolled.errors import DTypeError, InputError, ShapeError
 
 
@@ -99,6 +99,73 @@ def test_memory_mapped_and_grid_features(tmp_path) -> None:
         assert batch.features.dtype == np.float32
         np.testing.assert_array_equal(batch.features, grid[base.feature_rows[batch.rows]])
         assert not np.shares_memory(batch.features, mapped)
+
+
+def with_views(M: int = 40, size: int = 4, seed: int = 0, views: int = 3) -> CaptionBatches:
+    base = make(M, size, seed)
+    more = [base.features + 100 * number for number in range(1, views)]
+    return CaptionBatches(
+        base.captions,
+        base.lengths,
+        base.feature_rows,
+        base.features,
+        size,
+        seed,
+        more_views=[each.astype(np.float16) for each in more],
+    )
+
+
+def test_an_epoch_shows_one_view_of_each_photo_and_another_epoch_another() -> None:
+    batches = with_views()
+    shown = []
+    for epoch in range(60):
+        drawn = batches.drawn_views(epoch)
+        shown.append(drawn)
+        for batch in batches.epoch(epoch):
+            photos = batches.feature_rows[batch.rows]
+            expected = np.stack([batches.views[drawn[photo]][photo] for photo in photos])
+            np.testing.assert_array_equal(batch.features, expected)
+            assert batch.features.dtype == np.float32
+    counts = np.stack([np.bincount(column, minlength=3) for column in np.array(shown).T])
+    assert counts.min() > 8  # of 20 expected: every view of every photo is shown
+
+
+def test_views_are_resumed_and_leave_the_order_as_it_is() -> None:
+    batches, plain = with_views(), make(40, 4)
+    for epoch in range(3):
+        whole = list(batches.epoch(epoch))
+        for start in (0, 3, 10):
+            for one, other in zip(whole[start:], batches.epoch(epoch, start), strict=True):
+                np.testing.assert_array_equal(one.features, other.features)
+        for one, other in zip(whole, plain.order(epoch), strict=True):
+            np.testing.assert_array_equal(one.rows, other)
+    assert plain.drawn_views(0) is None
+    assert not np.array_equal(batches.drawn_views(0), with_views(seed=1).drawn_views(0))
+
+
+def test_views_that_must_not_change() -> None:
+    """A run that was stopped before an upgrade goes on with the same views after it."""
+    assert with_views(seed=1).drawn_views(2).tolist() == [2, 2, 0, 1, 1]
+
+
+def test_a_view_of_another_shape_is_refused() -> None:
+    base = make(5, 2)
+    for view in (base.features[:4], base.features.astype(np.float32)):
+        with pytest.raises(ShapeError, match=r"every view must be float16 \(5, 3\) as"):
+            CaptionBatches(
+                base.captions, base.lengths, base.feature_rows, base.features, 2, 0, True, [view]
+            )
+
+
+@settings(deadline=None)
+@given(rows=st.lists(st.integers(0, 4), max_size=9), start=st.integers(0, 9))
+def test_rows_of_features_are_those_asked_for(rows: list[int], start: int) -> None:
+    features = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float16)
+    wanted = RowsOfFeatures(features, np.array(rows, int))
+    assert len(wanted) == len(rows)
+    got = wanted[start : start + 4]
+    np.testing.assert_array_equal(got, features[rows[start : start + 4]])
+    assert (got.dtype, got.flags.c_contiguous) == (np.float32, True)
 
 
 @pytest.mark.parametrize(

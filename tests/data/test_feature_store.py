@@ -127,6 +127,20 @@ def test_every_flipped_byte_of_the_arrays_is_found(tmp_path: Path) -> None:
             FeatureStore.open(path).verify()
 
 
+def test_only_what_is_asked_for_is_verified(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    with FeatureWriter(path, ["a"], ENCODER, dim=2, locations=1, views=["whole", "x"]) as writer:
+        writer.add("a", np.ones((2, 2)), np.ones((2, 1, 2)))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"\0")  # the last number of grid.x
+    store = FeatureStore.open(path)
+    store.verify(["pooled"])
+    store.verify(["pooled", "grid"], ["whole"])
+    for wanted in ({}, {"kinds": ["grid"]}, {"views": ["x"]}):
+        with pytest.raises(FeatureStoreError, match=r"SHA-256 of grid\.x: expected"):
+            store.verify(**wanted)
+
+
 @pytest.mark.parametrize("name", ["pooled", "grid"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_numbers_that_are_not_finite_are_found_under_a_fitting_checksum(
@@ -191,6 +205,8 @@ def test_files_that_are_no_stores(tmp_path: Path) -> None:
         ({"pooled": pooled, "grid": pooled.astype("f2")}, names, "grid must have 3 axes"),
         ({"pooled": pooled.astype("f8")}, names, "pooled must be F32 and not empty, got F64"),
         ({"pooled": pooled[:, :0]}, names, "and not empty, got F32 of shape [2, 0]"),
+        ({"pooled": pooled, "pooled.flipped": pooled[:, :2]}, names, "has not the shape of pooled"),
+        ({"pooled": pooled, "grid.flipped": np.ones((2, 1, 3), "f2")}, names, "the shape of grid"),
         ({"pooled": pooled}, metadata(names="["), "no readable 'names'"),
         ({"pooled": pooled}, metadata(names="[1, 2]"), "no list of texts"),
         ({"pooled": pooled}, metadata(names='["a", "a"]'), "some names are there twice"),

@@ -349,6 +349,67 @@ def test_wrong_rows(tmp_path: Path) -> None:
     each.close()
 
 
+def view_writer(path: Path, views=("whole", "flipped"), **kwargs) -> FeatureWriter:
+    sizes = {"dim": 3, "locations": 2, "chunk": 4} | kwargs
+    return FeatureWriter(path, NAMES, ENCODER, views=views, **sizes)
+
+
+def fill_views(each: FeatureWriter, count: int | None = None) -> None:
+    for name in each.remaining[:count]:
+        each.add(name, np.stack([row(name), -row(name)]), np.stack([grid(name), -grid(name)]))
+
+
+def test_views_are_arrays_of_their_own(tmp_path: Path) -> None:
+    with view_writer(tmp_path / "f") as each:
+        fill_views(each)
+    store = FeatureStore.open(tmp_path / "f")
+    store.verify()
+    assert store.views == ("whole", "flipped")
+    for kind, made in (("pooled", row), ("grid", grid)):
+        expected = np.stack([made(name) for name in NAMES])
+        np.testing.assert_array_equal(store.array(kind), expected)
+        np.testing.assert_array_equal(store.array(kind, "flipped"), -expected)
+    assert store.array("pooled") is store.pooled
+    assert store.array("grid") is store.grid
+    with pytest.raises(FeatureStoreError, match=r"no array 'grid\.top_left', only pooled, grid, "):
+        store.array("grid", "top_left")
+
+
+@pytest.mark.parametrize("count", range(0, 11, 3))
+def test_views_that_were_stopped_go_on_to_the_same_bytes(tmp_path: Path, count: int) -> None:
+    with view_writer(tmp_path / "whole") as each:
+        fill_views(each)
+    each = view_writer(tmp_path / "f")
+    fill_views(each, count)
+    each.close()
+    with pytest.raises(FeatureStoreError, match="begun with shapes"):
+        view_writer(tmp_path / "f", views=["whole"])
+    with view_writer(tmp_path / "f") as each:
+        assert len(each.remaining) == len(NAMES) - count
+        fill_views(each)
+    assert (tmp_path / "f").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_wrong_views(tmp_path: Path) -> None:
+    for views in ([], ["flipped"], ["flipped", "whole"], ["whole", "whole"]):
+        with pytest.raises(InputError, match="views must be unique, whole first"):
+            view_writer(tmp_path / "f", views=views)
+    each = view_writer(tmp_path / "f")
+    with pytest.raises(ShapeError, match="pooled must be of 2 views, got 3"):
+        each.add(NAMES[0], row(NAMES[0]), np.stack([grid(NAMES[0])] * 2))
+    with pytest.raises(ShapeError, match="grid must be of 2 views, got 1"):
+        each.add(NAMES[0], np.stack([row(NAMES[0])] * 2), grid(NAMES[0])[None])
+    each.close()
+
+
+def test_large_rows_are_brought_to_the_disk_sooner(tmp_path: Path) -> None:
+    """A chunk of grids that waited for 256 photos would take gigabytes."""
+    row_bytes = 4 + 2 * 9_000_000
+    with FeatureWriter(tmp_path / "f", NAMES, ENCODER, dim=1, locations=9_000_000) as each:
+        each.add(NAMES[0], np.zeros(1), np.zeros((9_000_000, 1), np.float16))
+        assert (tmp_path / "f.partial" / "grid.bin").stat().st_size == row_bytes - 4
+
+
 def test_no_rows_are_no_store(tmp_path: Path) -> None:
     with (
         pytest.raises(FeatureStoreError, match="not written, as no photo gave features"),

@@ -59,7 +59,8 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("lite0", 224), ("lite1", 240), ("lite2", 260), ("lite0", 289)]
+    ("name", "size"),
+    [("lite0", 224), ("lite1", 240), ("lite2", 260), ("lite0", 289), ("lite2", 320)],
 )
 def test_features_equal_the_reference(
     name: str, size: int, tmp_path: Path, cache_folder: Path

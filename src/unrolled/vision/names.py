@@ -114,7 +114,8 @@ def name_of(identity: Mapping[str, str], *, where: str) -> str:
 def _named(name: str, size: str, where: str) -> str:
     if name == OWN:
         raise EncoderError(
-            f"{where}: made with an ONNX file; say where it is by the encoder's name"
+            f"{where}: made with an ONNX file; say where it is by the encoder's name, on the "
+            "command line with --encoder"
         )
     if not (size.isascii() and size.isdigit() and len(size) < 6):
         raise EncoderError(f"{where}: its encoder's size is {size!r}, expected a number")
