@@ -160,6 +160,7 @@ class CaptioningRNN:
         rng: np.random.Generator | None = None,
         weights: Array | None = None,
         label_smoothing: float = 0.0,
+        words_in: Array | None = None,
     ) -> LossAndGrads:
         r"""Training loss of the captions given the images, and all its gradients.
 
@@ -181,6 +182,8 @@ class CaptioningRNN:
         label_smoothing : float in [0, 1)
             Share of each word's target that is spread over the vocabulary; the loss is that of the
             smoothed targets. See `unrolled.layers.vocabulary_loss`.
+        words_in : (N, T) int, optional
+            What is fed instead of ``captions[:, :-1]``, as scheduled sampling does.
 
         Returns
         -------
@@ -212,8 +215,8 @@ class CaptioningRNN:
         h0, proj_cache = affine_forward(
             features[order], params["W_proj"], params["b_proj"], precision=precision
         )
-        words_in = captions[sequence, step]
-        x, embed_cache = word_embedding_forward(words_in, params["W_embed"])
+        fed = captions if words_in is None else _check_words_in(words_in, words_out)
+        x, embed_cache = word_embedding_forward(fed[sequence, step], params["W_embed"])
         x, drop_x = self._drop(x, rng)
         h, cell_cache = self._cell.forward(
             x, h0, params["Wx"], params["Wh"], params["b"], batch_sizes, precision=precision
@@ -402,6 +405,15 @@ def _check_weights(weights: Array, words_out: Array) -> Array:
         raise DTypeError(f"CaptioningRNN.loss: weights must be numbers, got {weights.dtype}")
     counts: Array = weights != 0
     return counts
+
+
+def _check_words_in(words_in: Array, words_out: Array) -> Array:
+    if words_in.shape != words_out.shape:
+        raise ShapeError(
+            f"CaptioningRNN.loss: words_in must be {words_out.shape}, a word for each word out, "
+            f"got {words_in.shape}"
+        )
+    return words_in
 
 
 def _check_count(where: str, name: str, value: object, *, least: int) -> None:

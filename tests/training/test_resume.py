@@ -90,6 +90,26 @@ def test_every_step_at_which_it_may_be_stopped(tmp_path, steps):
     assert all_bytes(tmp_path / "whole") == all_bytes(tmp_path / "parts")
 
 
+@pytest.mark.parametrize("steps", [0, 1, 4, 6])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"label_smoothing": 0.2},
+        {"scheduled_sampling": 0.5},
+        {"ema_decay": 0.9},
+        {"label_smoothing": 0.1, "scheduled_sampling": 1.0, "ema_decay": 0.5},
+    ],
+    ids=str,
+)
+def test_every_option_goes_on_bit_for_bit(tmp_path, options, steps):
+    config = TrainingConfig(**SETTINGS, **options)
+    expected = list(start(tmp_path / "whole", config))
+    first = list(start(tmp_path / "parts", config, stop=StopAfter(steps)))
+    second = list(go_on(tmp_path / "parts", config))
+    assert told(first + second) == told(expected)
+    assert all_bytes(tmp_path / "whole") == all_bytes(tmp_path / "parts")
+
+
 def test_the_tiny_run_can_tell_a_difference(tmp_path):
     """The tests above compare bytes that do depend on the step, the mask, and the state."""
     runs = {
@@ -97,6 +117,9 @@ def test_the_tiny_run_can_tell_a_difference(tmp_path):
         "seed": TrainingConfig(**SETTINGS, seed=1),
         "rule": TrainingConfig(**SETTINGS, beta2=0.9),
         "one more": TrainingConfig(**{**SETTINGS, "epochs": 3}),
+        "smoothed": TrainingConfig(**SETTINGS, label_smoothing=0.2),
+        "own words": TrainingConfig(**SETTINGS, scheduled_sampling=0.5),
+        "average": TrainingConfig(**SETTINGS, ema_decay=0.9),
     }
     for name, config in runs.items():
         list(start(tmp_path / name, config))
@@ -150,6 +173,8 @@ def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_once(tmp_path):
         ({"beta1": 0.5}, "beta1 was None, is 0.5"),
         ({"seed": 3, "clip_norm": 0}, "clip_norm was 5.0, is 0; seed was 0, is 3"),
         ({"epochs": 3}, "epochs was 2, is 3"),
+        ({"ema_decay": 0.9}, "ema_decay was 0.0, is 0.9"),
+        ({"label_smoothing": 0.1}, "label_smoothing was 0.0, is 0.1"),
     ],
 )
 def test_what_decides_the_weights_cannot_change_in_mid_run(tmp_path, changes, words):
@@ -159,6 +184,26 @@ def test_what_decides_the_weights_cannot_change_in_mid_run(tmp_path, changes, wo
         go_on(tmp_path, dataclasses.replace(config, **changes))
     free = {"patience": 9, "save_every_steps": 1, "save_every_seconds": 1.0}
     list(go_on(tmp_path, dataclasses.replace(config, **free)))
+
+
+def test_epochs_decide_how_often_words_are_the_models_own():
+    config = TrainingConfig(**SETTINGS, schedule="constant", scheduled_sampling=0.5)
+    longer = dataclasses.replace(config, epochs=9)
+    assert longer.changed_course(config.to_dict()) == ["epochs was 2, is 9"]
+
+
+def test_a_run_saved_before_an_option_was_there_goes_on(tmp_path):
+    config = TrainingConfig(**SETTINGS)
+    list(start(tmp_path / "whole", config))
+    list(start(tmp_path / "old", config, stop=StopAfter(3)))
+    found = checkpoint.load(tmp_path / "old" / "last", resume=True)
+    for name in ("objective", "start", "ema_decay", "label_smoothing", "samples"):
+        del found.state["config"][name]
+    del found.state["reward_sum"]
+    state = TrainingState.from_dict(found.state, found.optimizer)
+    state.check_resumable(config, BATCHES_PER_EPOCH)
+    with pytest.raises(InputError, match=r"ema_decay was 0.0, is 0.5"):
+        state.check_resumable(dataclasses.replace(config, ema_decay=0.5), BATCHES_PER_EPOCH)
 
 
 def test_other_data_is_noticed(tmp_path, monkeypatch):
@@ -216,6 +261,10 @@ def test_a_state_that_cannot_be_right(changes, words):
     values = make_state().to_dict()
     with pytest.raises(CheckpointError, match=words):
         TrainingState.from_dict(values | changes, {})
+    with pytest.raises(CheckpointError, match="weights being trained beside an average if, and"):
+        TrainingState.from_dict(values | {"config": {"ema_decay": 0.5}}, {})
+    with pytest.raises(CheckpointError, match="weights being trained beside an average if, and"):
+        TrainingState.from_dict(values, {"trained.b": np.zeros(1)})
     del values["best_score"]
     with pytest.raises(CheckpointError, match=r"missing \['best_score'\], left over nothing"):
         TrainingState.from_dict(values, {})

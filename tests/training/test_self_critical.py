@@ -14,6 +14,7 @@ from unrolled.errors import InputError
 from unrolled.gradcheck import numeric_gradient
 from unrolled.model import CaptioningRNN
 from unrolled.training import EpochDone, StepDone, TrainingConfig, train
+from unrolled.training.objectives import make_objective
 from unrolled.training.self_critical import self_critical_loss
 
 VOCABULARY = {"<NULL>": 0, "<START>": 1, "<END>": 2, "a": 3}
@@ -192,11 +193,9 @@ def test_a_share_of_cross_entropy():
     batch = next(tiny_run.make_batches().epoch(0))
 
     def gradient(share):
-        from unrolled.training.objectives import make_objective
-
         config = TrainingConfig(**SETTINGS, cross_entropy_weight=share)
         objective = make_objective(model, config, null=0, reward=says_dog, max_length=4)
-        return objective(batch, np.random.default_rng(3)).grads
+        return objective(batch, np.random.default_rng(3), 0).grads
 
     rng = np.random.default_rng(3)
     alone = self_critical_loss(

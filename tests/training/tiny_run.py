@@ -51,7 +51,7 @@ def make_save(model, folder):
             params=model.params,
             config={"model": model.config},
             vocab=VOCAB,
-            optimizer=state.optimizer,
+            optimizer=state.arrays(),
             state=state.to_dict(),
         )
 

@@ -79,6 +79,12 @@ def train(
     label_smoothing: Annotated[
         float | None, typer.Option(help="Share of each target spread over all words.")
     ] = None,
+    scheduled_sampling: Annotated[
+        float | None, typer.Option(help="Share of words in that are the model's own, at the end.")
+    ] = None,
+    ema_decay: Annotated[
+        float | None, typer.Option(help="Of the weights' moving average, which is then kept.")
+    ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Epochs without a better score; 0 never stops early.")
     ] = None,
@@ -114,6 +120,8 @@ def train(
             "clip_norm": clip_norm,
             "weight_decay": weight_decay,
             "label_smoothing": label_smoothing,
+            "scheduled_sampling": scheduled_sampling,
+            "ema_decay": ema_decay,
             "patience": patience,
             "seed": seed,
         },

@@ -63,7 +63,7 @@ class ScoredRun:
         if kind == "best":
             captioner.save(self.out / kind)
         else:
-            captioner.save(self.out / kind, optimizer=state.optimizer, state=state.to_dict())
+            captioner.save(self.out / kind, optimizer=state.arrays(), state=state.to_dict())
 
 
 def validation_loss(model: CaptioningRNN, split: Split) -> float:

@@ -62,7 +62,12 @@ class TrainingConfig:
     eps: float | None = None
     """Adam, AdamW and RMSProp."""
     label_smoothing: float = 0.0
-    """Share of a word's target that is spread over all words."""
+    """Share of a word's target that is spread over all words; training losses are then told of
+    such targets, and validation losses of the words alone."""
+    scheduled_sampling: float = 0.0
+    """Probability that a word in is the model's own: 0 in the first epoch, this in the last."""
+    ema_decay: float = 0.0
+    """Of the weights' exponential moving average, which is then what is scored and saved."""
     samples: int = 5
     """Self-critical: captions drawn for each caption's photo in a step."""
     baseline: str = "samples"
@@ -88,9 +93,11 @@ class TrainingConfig:
             _check(name, getattr(self, name) >= 1, "at least 1", getattr(self, name))
         for name in _AT_LEAST_ZERO:
             _check(name, getattr(self, name) >= 0, "at least 0", getattr(self, name))
-        for name in ("label_smoothing", "cross_entropy_weight"):
+        for name in ("label_smoothing", "cross_entropy_weight", "ema_decay"):
             value = getattr(self, name)
             _check(name, 0 <= value < 1, "at least 0 and below 1", value)
+        value = self.scheduled_sampling
+        _check("scheduled_sampling", 0 <= value <= 1, "at least 0 and at most 1", value)
         self._check_objective()
         _check("learning_rate", self.learning_rate > 0, "above 0", self.learning_rate)
         _check("decay", 0 < self.decay <= 1, "above 0 and at most 1", self.decay)
@@ -115,11 +122,12 @@ class TrainingConfig:
         least = 2 if self.baseline == "samples" else 1
         why = " to hold a sample against the others" if least > 1 else ""
         _check("samples", self.samples >= least, f"at least {least}{why}", self.samples)
-        if not self.cross_entropy_weight and self.label_smoothing:
-            raise InputError(
-                "training: label_smoothing is of cross-entropy, and self-critical training has "
-                "none of it; leave it out, or give cross_entropy_weight"
-            )
+        for name in ("label_smoothing", "scheduled_sampling"):
+            if getattr(self, name) and not self.cross_entropy_weight:
+                raise InputError(
+                    f"training: {name} is of cross-entropy, and self-critical training has none "
+                    "of it; leave it out, or give cross_entropy_weight"
+                )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
@@ -181,7 +189,7 @@ class TrainingConfig:
         """Say what differs from a saved configuration in what decides the weights.
 
         When to save and how long to be patient may change in mid-run. So may the number of epochs,
-        unless the schedule is stretched over all of them. Settings that the run was saved without
+        unless a schedule is stretched over all of them. Settings that the run was saved without
         had their defaults.
 
         Parameters
@@ -194,7 +202,7 @@ class TrainingConfig:
             Such as ``"learning_rate was 0.001, is 0.002"``; empty if the run can go on.
         """
         free = {"save_every_steps", "save_every_seconds", "patience", "start"}
-        if self.schedule not in _TAKES_TOTAL:
+        if self.schedule not in _TAKES_TOTAL and not self.scheduled_sampling:
             free.add("epochs")
         now = self.to_dict()
         saved = {field.name: field.default for field in dataclasses.fields(self)} | dict(saved)

@@ -21,9 +21,10 @@ import numpy as np
 from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
 from unrolled.optim import Rule, learning_rate, update
+from unrolled.training.average import training_weights
 from unrolled.training.config import TrainingConfig
 from unrolled.training.events import EpochDone, Event, Finished, Saved, StepDone
-from unrolled.training.objectives import Objective, make_objective
+from unrolled.training.objectives import Batch, Objective, StepLoss, make_objective
 from unrolled.training.self_critical import Reward
 from unrolled.training.state import TrainingState
 
@@ -40,26 +41,6 @@ class Model(Protocol):
         self, features: Array, captions: Array, *, rng: np.random.Generator | None = None
     ) -> tuple[Any, dict[str, Array]]:
         """Return the loss, summed over tokens and divided by N, and its gradients."""
-
-
-class Batch(Protocol):
-    """What the loop asks of a batch."""
-
-    @property
-    def features(self) -> Array:
-        """(N, D) float."""
-
-    @property
-    def captions(self) -> Array:
-        """(N, T) int."""
-
-    @property
-    def index(self) -> int:
-        """Which batch of its epoch it is, from 0."""
-
-    @property
-    def rows(self) -> Array:
-        """(N,) int, which captions these are; asked for by rewards only."""
 
 
 class Batches(Protocol):
@@ -96,7 +77,7 @@ def train(
     Parameters
     ----------
     model : Model
-        Its ``params`` are changed in place.
+        Its ``params`` are changed in place; with ``config.ema_decay`` they are the average.
     batches : Batches
     config : TrainingConfig
     score : callable
@@ -219,24 +200,11 @@ class _Run:
             raise InputError(f"train: {where}: expected batch {state.batch}, got {batch.index}")
         sequence = np.random.SeedSequence(self.config.seed, spawn_key=(_STREAM, state.step))
         rng = np.random.default_rng(sequence)
-        with np.errstate(over="ignore", invalid="ignore"):  # said below, once, with its step
-            learnt = self.objective(batch, rng)
-        nats, tokens = learnt.nats, learnt.tokens
-        if not math.isfinite(nats):
-            raise InputError(self._say_diverged(where, f"the loss is {nats}"))
         rate = self._learning_rate(state.step)
-        try:
-            norm = update(
-                self.model.params,
-                learnt.grads,
-                state.optimizer,
-                self.rule,
-                learning_rate=rate,
-                weight_decay=self.config.weight_decay,
-                clip_norm=self.config.clip_norm or None,
-            )
-        except InputError as error:
-            raise InputError(f"train: {where}: {error}") from error
+        decay = self.config.ema_decay
+        with training_weights(self.model, state.trained, decay=decay, step=state.step + 1):
+            learnt, norm = self._learn(state, batch, rng, rate, where)
+        nats, tokens = learnt.nats, learnt.tokens
         state = dataclasses.replace(
             state,
             batch=state.batch + 1,
@@ -249,6 +217,28 @@ class _Run:
         rewards = learnt.reward, learnt.baseline
         event = StepDone(state.epoch + 1, state.step, mean, tokens, speed, rate, norm, *rewards)
         return state, event
+
+    def _learn(
+        self, state: TrainingState, batch: Batch, rng: np.random.Generator, rate: float, where: str
+    ) -> tuple[StepLoss, float]:
+        """Take the gradients and follow them; gives back their norm as well."""
+        with np.errstate(over="ignore", invalid="ignore"):  # said below, once, with its step
+            learnt = self.objective(batch, rng, state.epoch)
+        if not math.isfinite(learnt.nats):
+            raise InputError(self._say_diverged(where, f"the loss is {learnt.nats}"))
+        try:
+            norm = update(
+                self.model.params,
+                learnt.grads,
+                state.optimizer,
+                self.rule,
+                learning_rate=rate,
+                weight_decay=self.config.weight_decay,
+                clip_norm=self.config.clip_norm or None,
+            )
+        except InputError as error:
+            raise InputError(f"train: {where}: {error}") from error
+        return learnt, norm
 
     def _learning_rate(self, step: int) -> float:
         return learning_rate(

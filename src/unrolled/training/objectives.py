@@ -17,6 +17,7 @@ import numpy as np
 
 from unrolled.layers.arrays import Array
 from unrolled.training.config import TrainingConfig
+from unrolled.training.scheduled import own_word_probability, scheduled_words
 from unrolled.training.self_critical import Reward, self_critical_loss
 
 
@@ -35,7 +36,7 @@ class StepLoss(NamedTuple):
 
 
 class Batch(Protocol):
-    """What an objective asks of a batch."""
+    """What the loop and its objectives ask of a batch."""
 
     @property
     def features(self) -> Array:
@@ -46,12 +47,16 @@ class Batch(Protocol):
         """(N, T) int."""
 
     @property
+    def index(self) -> int:
+        """Which batch of its epoch it is, from 0."""
+
+    @property
     def rows(self) -> Array:
         """(N,) int, which captions these are; asked for by rewards only."""
 
 
-Objective = Callable[[Batch, np.random.Generator], StepLoss]
-"""Takes a batch, and random numbers of the step's own."""
+Objective = Callable[[Batch, np.random.Generator, int], StepLoss]
+"""Takes a batch, random numbers of the step's own, and the epoch, counted from 0."""
 
 
 def make_objective(
@@ -75,15 +80,17 @@ def make_objective(
     callable
     """
 
-    def cross_entropy(batch: Batch, rng: np.random.Generator) -> StepLoss:
+    def cross_entropy(batch: Batch, rng: np.random.Generator, epoch: int) -> StepLoss:
         options: dict[str, Any] = {}
         if config.label_smoothing:
             options["label_smoothing"] = config.label_smoothing
+        if own := own_word_probability(config.scheduled_sampling, epoch, config.epochs):
+            options["words_in"] = scheduled_words(model, batch.features, batch.captions, own, rng)
         loss, grads = model.loss(batch.features, batch.captions, rng=rng, **options)
         tokens = int(np.count_nonzero(batch.captions[:, 1:] != null))
         return StepLoss(float(loss) * len(batch.captions), tokens, grads)
 
-    def self_critical(batch: Batch, rng: np.random.Generator) -> StepLoss:
+    def self_critical(batch: Batch, rng: np.random.Generator, epoch: int) -> StepLoss:
         drawn = self_critical_loss(
             model,
             batch.features,
@@ -95,7 +102,7 @@ def make_objective(
         )
         share, grads = config.cross_entropy_weight, drawn.grads
         if share:
-            said = cross_entropy(batch, rng).grads
+            said = cross_entropy(batch, rng, epoch).grads
             grads = {name: (1 - share) * grads[name] + share * said[name] for name in grads}
         return StepLoss(drawn.nats, drawn.tokens, grads, drawn.reward, drawn.baseline)
 

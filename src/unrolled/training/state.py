@@ -24,6 +24,8 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "config": ((dict,), "an object"),
 }
 
+_TRAINED = "trained."
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
@@ -38,6 +40,8 @@ class TrainingState:
     config: Mapping[str, Any]
     """The run's configuration, to tell whether it was changed."""
     batches_per_epoch: int
+    trained: dict[str, Array] | None = None
+    """The weights being trained where the model's are their average; changed like `optimizer`."""
     epoch: int = 0
     """Whole epochs done."""
     batch: int = 0
@@ -75,17 +79,22 @@ class TrainingState:
         TrainingState
         """
         optimizer = init_state(params, config.make_rule())
-        settings = config.to_dict()
-        return cls(optimizer=optimizer, config=settings, batches_per_epoch=batches_per_epoch)
+        averaged = config.ema_decay > 0
+        return cls(
+            optimizer=optimizer,
+            config=config.to_dict(),
+            batches_per_epoch=batches_per_epoch,
+            trained={name: value.copy() for name, value in params.items()} if averaged else None,
+        )
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], optimizer: dict[str, Array]) -> TrainingState:
+    def from_dict(cls, values: Mapping[str, Any], arrays: dict[str, Array]) -> TrainingState:
         """Make one from what a checkpoint holds.
 
         Parameters
         ----------
         values : mapping, from `to_dict`
-        optimizer : dict of arrays
+        arrays : dict of arrays, from `arrays`
 
         Returns
         -------
@@ -109,7 +118,14 @@ class TrainingState:
             if type(value) not in types or (type(value) is int and value < 0):
                 raise CheckpointError(f"state.json: {name} must be {wanted}, got {value!r}")
         given = {name: value for name, value in values.items() if name != "step"}
-        state = cls(optimizer=optimizer, **given)
+        optimizer = {name: a for name, a in arrays.items() if not name.startswith(_TRAINED)}
+        trained = {n.removeprefix(_TRAINED): a for n, a in arrays.items() if n not in optimizer}
+        if bool(trained) != bool(given["config"].get("ema_decay")):
+            raise CheckpointError(
+                "state.json and optimizer.safetensors do not fit together: there are weights "
+                "being trained beside an average if, and only if, config has an ema_decay"
+            )
+        state = cls(optimizer=optimizer, trained=trained or None, **given)
         if state.step != values["step"] or state.batch > state.batches_per_epoch:
             raise CheckpointError(
                 f"state.json: epoch {state.epoch}, batch {state.batch} of "
@@ -120,8 +136,13 @@ class TrainingState:
     def to_dict(self) -> dict[str, Any]:
         """Return all but the arrays, for JSON; `from_dict` undoes it, floats bit for bit."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        del values["optimizer"]
+        del values["optimizer"], values["trained"]
         return values | {"step": self.step}
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays, flat, for a safetensors file; `from_dict` takes them back."""
+        trained = {f"{_TRAINED}{name}": value for name, value in (self.trained or {}).items()}
+        return self.optimizer | trained
 
     def check_resumable(self, config: TrainingConfig, batches_per_epoch: int) -> None:
         """Hold a run that goes on to the one that stopped.
