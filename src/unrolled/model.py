@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,7 +20,6 @@ from numpy.typing import DTypeLike
 
 from unrolled.errors import DTypeError, InputError, ShapeError
 from unrolled.layers import (
-    affine_backward,
     affine_forward,
     dropout_backward,
     dropout_forward,
@@ -28,9 +28,10 @@ from unrolled.layers import (
     word_embedding_backward,
     word_embedding_forward,
 )
-from unrolled.layers.arrays import Array, check_floats, check_ids, check_shapes
+from unrolled.layers.arrays import Array, check_array, check_floats, check_ids, check_shapes
 from unrolled.layers.cells import CELLS, State
 from unrolled.layers.precision import choose_precision
+from unrolled.layers.product import product
 
 
 class LossAndGrads(NamedTuple):
@@ -54,7 +55,8 @@ class CaptioningRNN:
     hidden_dim : int
         H, the width of the recurrence.
     cell_type : str
-        ``"rnn"`` or ``"lstm"``.
+        ``"rnn"`` or ``"lstm"``, started by one vector of features an image; or ``"attention"``, an
+        LSTM that at every word looks at the image's locations, a vector of features each.
     dtype : dtype
         float32, or float64 for gradient checks.
     seed : int, optional
@@ -62,6 +64,8 @@ class CaptioningRNN:
     dropout : float
         Probability to drop a number of the word vectors and of the hidden states on their way to
         the vocabulary, while training (Zaremba et al. 2014). 0 as in the assignment.
+    feature_dropout : float
+        The same for the projected features.
     forget_bias : float
         Initial bias of the LSTM's forget gate (Jozefowicz et al. 2015 advise 1). 0 as in the
         assignment.
@@ -78,7 +82,8 @@ class CaptioningRNN:
     ----------
     params : dict of str to array
         W_proj (D, H), b_proj (H,), W_embed (V, W), Wx (W, G), Wh (H, G), b (G,), W_vocab (H, V),
-        b_vocab (V,), where G is H for the RNN and 4 H for the LSTM.
+        b_vocab (V,), where G is H for the RNN and 4 H for the LSTMs; Wattn (H, 4 H) where the cell
+        attends.
 
     Raises
     ------
@@ -102,6 +107,7 @@ class CaptioningRNN:
         *,
         seed: int | None = None,
         dropout: float = 0.0,
+        feature_dropout: float = 0.0,
         forget_bias: float = 0.0,
         tie_weights: bool = False,
         precision: str = "float32",
@@ -113,9 +119,10 @@ class CaptioningRNN:
             raise InputError(
                 f"CaptioningRNN: cell_type must be one of {', '.join(CELLS)}, got {cell_type!r}"
             )
-        if not 0 <= dropout < 1:
-            raise InputError(f"CaptioningRNN: dropout must be in [0, 1), got {dropout}")
-        if forget_bias and cell_type != "lstm":
+        for name, rate in {"dropout": dropout, "feature_dropout": feature_dropout}.items():
+            if not 0 <= rate < 1:
+                raise InputError(f"CaptioningRNN: {name} must be in [0, 1), got {rate}")
+        if forget_bias and not CELLS[cell_type].forgets:
             raise InputError(f"CaptioningRNN: a {cell_type} has no forget gate to bias")
         if tie_weights and wordvec_dim != hidden_dim:
             raise InputError(
@@ -131,11 +138,18 @@ class CaptioningRNN:
         if self.dtype.kind != "f":
             raise DTypeError(f"CaptioningRNN: dtype must be floating point, got {self.dtype}")
         self.dropout = dropout
+        self.feature_dropout = feature_dropout
         self.tie_weights = tie_weights
         self.precision = choose_precision("CaptioningRNN", precision, hidden_dim)
         self._null = self._word_id("<NULL>")
         self._cell = CELLS[cell_type]
-        self.params = self._initial_params(input_dim, wordvec_dim, hidden_dim, forget_bias, seed)
+        self._cell_shapes = self._cell.shapes(wordvec_dim, hidden_dim)
+        shapes = parameter_shapes(
+            len(self.word_to_idx), input_dim, wordvec_dim, hidden_dim, cell_type, tie_weights
+        )
+        self.params = _initial_params(shapes, self.dtype, seed)
+        if forget_bias:
+            self.params["b"][hidden_dim : 2 * hidden_dim] = forget_bias
 
     @property
     def config(self) -> dict[str, Any]:
@@ -148,6 +162,7 @@ class CaptioningRNN:
             "cell_type": self.cell_type,
             "dtype": self.dtype.name,
             "dropout": self.dropout,
+            "feature_dropout": self.feature_dropout,
             "tie_weights": self.tie_weights,
             "precision": self.precision,
         }
@@ -172,6 +187,7 @@ class CaptioningRNN:
         Parameters
         ----------
         features : (N, D), the model's dtype
+            Or (N, L, D) for a cell that attends, as also (N, Y, X, D): an image's locations.
         captions : (N, T + 1) int
             ``<START> words <END>``, padded with ``<NULL>``.
         rng : numpy.random.Generator, optional
@@ -201,7 +217,7 @@ class CaptioningRNN:
         InputError
             If a word id lies outside the vocabulary.
         """
-        N = self._check_batch(features, captions)
+        features, N = self._check_batch(features, captions)
         params = self.params
         words_out = captions[:, 1:]
         if weights is None:
@@ -212,16 +228,15 @@ class CaptioningRNN:
         counted = counts[sequence, step]
 
         precision = self.precision
-        h0, proj_cache = affine_forward(
-            features[order], params["W_proj"], params["b_proj"], precision=precision
-        )
+        image = self._project(features, precision)[order]
+        image, drop_image = self._drop(image, self.feature_dropout, rng)
         fed = captions if words_in is None else _check_words_in(words_in, words_out)
         x, embed_cache = word_embedding_forward(fed[sequence, step], params["W_embed"])
-        x, drop_x = self._drop(x, rng)
+        x, drop_x = self._drop(x, self.dropout, rng)
         h, cell_cache = self._cell.forward(
-            x, h0, params["Wx"], params["Wh"], params["b"], batch_sizes, precision=precision
+            x, image, *self._cell_weights(), batch_sizes, precision=precision
         )
-        h_out, drop_h = self._drop(h[counted], rng)
+        h_out, drop_h = self._drop(h[counted], self.dropout, rng)
         y = words_out[sequence, step][counted]
         row_weights = weights[sequence, step][counted].astype(self.dtype)
         row_weights /= self.dtype.type(max(N, 1))
@@ -237,12 +252,16 @@ class CaptioningRNN:
 
         dh = np.zeros_like(h)
         dh[counted] = dropout_backward(dh_out, drop_h) if drop_h else dh_out
-        dx, dh0, dWx, dWh, db = self._cell.backward(dh, cell_cache)
+        dx, dimage, *dcell = self._cell.backward(dh, cell_cache)
         dx = dropout_backward(dx, drop_x) if drop_x else dx
         dW_embed = word_embedding_backward(dx, embed_cache)
-        _, dW_proj, db_proj = affine_backward(dh0, proj_cache)
-        grads = {"W_proj": dW_proj, "b_proj": db_proj, "W_embed": dW_embed}
-        grads |= {"Wx": dWx, "Wh": dWh, "b": db}
+        dimage = dropout_backward(dimage, drop_image) if drop_image else dimage
+        drows = np.empty_like(dimage)
+        drows[order] = dimage
+        drows, rows = _rows(drows), _rows(features)
+        grads = {"W_proj": product(rows.T, drows, precision=precision)}
+        grads |= {"b_proj": drows.sum(axis=0), "W_embed": dW_embed}
+        grads |= zip(self._cell_shapes, dcell, strict=True)
         if self.tie_weights:
             grads["W_embed"] += dW_vocab.T  # the one matrix serves twice and learns from both
         else:
@@ -256,19 +275,20 @@ class CaptioningRNN:
         Parameters
         ----------
         features : (N, D), the model's dtype
+            Or (N, L, D) for a cell that attends.
 
         Returns
         -------
-        state : tuple of (N, H) arrays, the hidden state first
+        state : tuple, the hidden state (N, H) first
+            What each member holds of a caption can be taken by row and repeated, as of an array.
 
         Raises
         ------
         ShapeError, DTypeError
             If the features do not fit the model.
         """
-        self._check_features(features)
-        h0, _ = affine_forward(features, self.params["W_proj"], self.params["b_proj"])
-        return self._cell.start(h0)
+        features = self._check_features(features)
+        return self._cell.start(self._project(features), *self._cell_weights())
 
     def step(self, words: Array, state: State) -> tuple[Array, State]:
         """Read one word of each caption and score the next.
@@ -276,13 +296,13 @@ class CaptioningRNN:
         Parameters
         ----------
         words : (N,) int
-        state : tuple of (N, H) arrays, from `start` or `step`
+        state : tuple, from `start` or `step`
 
         Returns
         -------
         scores : (N, V), the model's dtype
             Logits of the next word.
-        state : tuple of (N, H) arrays
+        state : tuple
 
         Raises
         ------
@@ -291,7 +311,7 @@ class CaptioningRNN:
         """
         params = self.params
         x, _ = word_embedding_forward(words, params["W_embed"])
-        state = self._cell.step(x, state, params["Wx"], params["Wh"], params["b"])
+        state = self._cell.step(x, state, *self._cell_weights())
         scores, _ = affine_forward(state[0], self._vocab_weights(), params["b_vocab"])
         return scores, state
 
@@ -335,55 +355,51 @@ class CaptioningRNN:
         tied: Array = self.params["W_embed"].T
         return tied if self.tie_weights else self.params["W_vocab"]
 
-    def _drop(self, x: Array, rng: np.random.Generator | None) -> tuple[Array, Any]:
+    def _project(self, features: Array, precision: str = "float32") -> Array:
+        """Bring features to the width of the recurrence: (N, D) or (N, L, D) to as many of H."""
+        W, b = self.params["W_proj"], self.params["b_proj"]
+        projected, _ = affine_forward(_rows(features), W, b, precision=precision)
+        return projected.reshape(*features.shape[:-1], projected.shape[1])
+
+    def _cell_weights(self) -> list[Array]:
+        return [self.params[name] for name in self._cell_shapes]
+
+    def _drop(self, x: Array, rate: float, rng: np.random.Generator | None) -> tuple[Array, Any]:
         """Drop numbers of x while training; the layer's p is the probability to keep."""
-        if rng is None or self.dropout == 0:
+        if rng is None or rate == 0:
             return x, None
-        return dropout_forward(x, {"mode": "train", "p": 1 - self.dropout, "rng": rng})
-
-    def _initial_params(
-        self, D: int, W: int, H: int, forget_bias: float, seed: int | None
-    ) -> dict[str, Array]:
-        rng = np.random.default_rng(seed)
-        V, G = len(self.word_to_idx), self._cell.gates * H
-
-        def weights(fan_in: int, fan_out: int) -> Array:
-            values: Array = rng.standard_normal((fan_in, fan_out)) / np.sqrt(fan_in)
-            return values.astype(self.dtype)
-
-        params = {
-            "W_proj": weights(D, H),
-            "b_proj": np.zeros(H, self.dtype),
-            "W_embed": (rng.standard_normal((V, W)) / 100).astype(self.dtype),
-            "Wx": weights(W, G),
-            "Wh": weights(H, G),
-            "b": np.zeros(G, self.dtype),
-        }
-        params["b"][H : 2 * H] = forget_bias
-        if not self.tie_weights:
-            params["W_vocab"] = weights(H, V)
-        return params | {"b_vocab": np.zeros(V, self.dtype)}
+        return dropout_forward(x, {"mode": "train", "p": 1 - rate, "rng": rng})
 
     def _word_id(self, word: str) -> int:
         if word not in self.word_to_idx:
             raise InputError(f"CaptioningRNN: the vocabulary needs the word {word}, and has it not")
         return self.word_to_idx[word]
 
-    def _check_features(self, features: Array) -> None:
+    def _check_features(self, features: Array) -> Array:
+        """Hold features to the model; return them (N, D), or (N, L, D) where the cell attends."""
+        check_array("CaptioningRNN", "features", features)
+        if self._cell.attends and features.ndim == 4:
+            N, Y, X, D = features.shape
+            features = features.reshape(N, Y * X, D)
+        wanted = "N L D" if self._cell.attends else "N D"
+        check_shapes("CaptioningRNN", features=(features, wanted))
         D = self.params["W_proj"].shape[0]
-        check_shapes("CaptioningRNN", features=(features, "N D"))
-        if features.shape[1] != D:
+        if features.shape[-1] != D:
             raise ShapeError(
-                f"CaptioningRNN: features must be (N, {D}) for this model, got {features.shape}; "
-                "were they made by another encoder?"
+                f"CaptioningRNN: features must be ({wanted[:-1].replace(' ', ', ')}{D}) for this "
+                f"model, got {features.shape}; were they made by another encoder?"
             )
         check_floats("CaptioningRNN", model=self.params["W_proj"], features=features)
+        return features
 
-    def _check_batch(self, features: Array, captions: Array) -> int:
-        self._check_features(features)
-        size = check_shapes(
-            "CaptioningRNN.loss", features=(features, "N D"), captions=(captions, "N T")
-        )
+    def _check_batch(self, features: Array, captions: Array) -> tuple[Array, int]:
+        features = self._check_features(features)
+        size = check_shapes("CaptioningRNN.loss", captions=(captions, "N T"))
+        if size["N"] != len(features):
+            raise ShapeError(
+                f"CaptioningRNN.loss: there are captions for {size['N']} images, and features of "
+                f"{len(features)}"
+            )
         if size["T"] < 2:
             raise ShapeError(
                 "CaptioningRNN.loss: captions must be (N, T + 1) with at least a word in and a "
@@ -391,7 +407,7 @@ class CaptioningRNN:
             )
         V = self.params["W_embed"].shape[0]
         check_ids("CaptioningRNN.loss", captions, V, name="captions")
-        return size["N"]
+        return features, size["N"]
 
 
 def _check_weights(weights: Array, words_out: Array) -> Array:
@@ -419,3 +435,47 @@ def _check_words_in(words_in: Array, words_out: Array) -> Array:
 def _check_count(where: str, name: str, value: object, *, least: int) -> None:
     if not isinstance(value, (int, np.integer)) or value < least:
         raise InputError(f"{where}: {name} must be an integer, {least} or more, got {value!r}")
+
+
+def _rows(x: Array) -> Array:
+    """View (N, ..., D) as rows of D."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def parameter_shapes(
+    V: int, D: int, W: int, H: int, cell_type: str, tie_weights: bool
+) -> dict[str, tuple[int, ...]]:
+    """Name the parameters of a model, and their shapes.
+
+    Parameters
+    ----------
+    V, D, W, H : int
+        Words, and widths of the features, of the word vectors and of the recurrence.
+    cell_type : str
+        One of `unrolled.layers.cells.CELLS`.
+    tie_weights : bool
+
+    Returns
+    -------
+    dict of str to tuple of int
+    """
+    shapes: dict[str, tuple[int, ...]] = {"W_proj": (D, H), "b_proj": (H,), "W_embed": (V, W)}
+    shapes |= CELLS[cell_type].shapes(W, H)
+    if not tie_weights:
+        shapes["W_vocab"] = (H, V)
+    return shapes | {"b_vocab": (V,)}
+
+
+def _initial_params(
+    shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any], seed: int | None
+) -> dict[str, Array]:
+    """Draw every W from N(0, 1/fan-in), the word vectors from N(0, 0.01^2); biases are zero."""
+    rng = np.random.default_rng(seed)
+    params = {}
+    for name, shape in shapes.items():
+        if name.startswith("b"):
+            params[name] = np.zeros(shape, dtype)
+        else:
+            scale = 100 if name == "W_embed" else np.sqrt(shape[0])
+            params[name] = (rng.standard_normal(shape) / scale).astype(dtype)
+    return params

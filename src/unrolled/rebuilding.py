@@ -14,7 +14,7 @@ from unrolled.data import Vocabulary
 from unrolled.errors import CheckpointError
 from unrolled.layers.arrays import Array
 from unrolled.layers.cells import CELLS
-from unrolled.model import CaptioningRNN
+from unrolled.model import CaptioningRNN, parameter_shapes
 
 DTYPES = ("float32", "float64")
 """What a model calculates in."""
@@ -62,10 +62,7 @@ def _wanted_shapes(config: Mapping[str, Any], V: int) -> dict[str, tuple[int, ..
     if config["cell_type"] not in tuple(CELLS):
         raise ValueError(f"cell_type must be one of {', '.join(CELLS)}, got {config['cell_type']}")
     D, W, H = sizes
-    G = CELLS[config["cell_type"]].gates * H
-    shapes = {"W_proj": (D, H), "b_proj": (H,), "W_embed": (V, W)}
-    shapes |= {"Wx": (W, G), "Wh": (H, G), "b": (G,), "b_vocab": (V,)}
-    return shapes if config["tie_weights"] else shapes | {"W_vocab": (H, V)}
+    return parameter_shapes(V, D, W, H, config["cell_type"], config["tie_weights"])
 
 
 def _check_shapes(

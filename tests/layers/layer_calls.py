@@ -23,6 +23,9 @@ class Sizes(NamedTuple):
     H: int = 5
     M: int = 6
     V: int = 7
+    L: int = 8
+    Y: int = 3
+    X: int = 9
 
 
 class Call(NamedTuple):
@@ -157,13 +160,18 @@ class _Maker:
         arguments = {k: self.floats(axes) for k, axes in shapes.items()}
         return _call(forward, backward, shapes, **{**arguments, **more})
 
+    def packed(self, kind: str, shapes: dict[str, str]) -> Call:
+        sizes = self.batch_sizes()
+        call = self.call(f"{kind}_forward", f"{kind}_backward", shapes, batch_sizes=sizes)
+        call.shapes["batch_sizes"] = "P"
+        return call
+
     def cell(self, kind: str, x: str, gates: str, *, c0: bool = False) -> Call:
         shapes = {"x": x, "h0": "N H", "Wx": f"D {gates}", "Wh": f"H {gates}", "b": gates}
-        more = {}
         if "P" in x:
-            more["batch_sizes"] = self.batch_sizes()
-        call = self.call(f"{kind}_forward", f"{kind}_backward", shapes, **more)
-        call.shapes.update({"batch_sizes": "P"} if more else {})
+            call = self.packed(kind, shapes)
+        else:
+            call = self.call(f"{kind}_forward", f"{kind}_backward", shapes)
         if c0:
             call.shapes["c0"] = "N H"
             call.kwargs["c0"] = self.floats("N H")
@@ -172,6 +180,7 @@ class _Maker:
 
 _STEP = {"x": "N D", "prev_h": "N H"}
 _WEIGHTS = {"Wx": "D H", "Wh": "H H", "b": "H"}
+_ATTENDING = {"Wx": "D 4H", "Wh": "H 4H", "Wattn": "H 4H", "b": "4H"}
 _GATED = {"Wx": "D 4H", "Wh": "H 4H", "b": "4H"}
 
 CALLS: dict[str, Callable[[_Maker], Call]] = {
@@ -224,6 +233,22 @@ CALLS: dict[str, Callable[[_Maker], Call]] = {
     "rnn_packed": lambda m: m.cell("rnn_packed", "P D", "H"),
     "lstm_step": lambda m: m.call(
         "lstm_step_forward", "lstm_step_backward", _STEP | {"prev_c": "N H"} | _GATED
+    ),
+    "attention": lambda m: m.call(
+        "attention_forward", "attention_backward", {"prev_h": "N H", "A": "N H Y X"}
+    ),
+    "attention_lstm_step": lambda m: m.call(
+        "attention_lstm_step_forward",
+        "attention_lstm_step_backward",
+        _STEP | {"prev_c": "N H", "attn": "N H"} | _ATTENDING,
+    ),
+    "attention_lstm": lambda m: m.call(
+        "attention_lstm_forward",
+        "attention_lstm_backward",
+        {"x": "N T D", "A": "N H Y X"} | _ATTENDING,
+    ),
+    "attention_lstm_packed": lambda m: m.packed(
+        "attention_lstm_packed", {"x": "P D", "A": "N L H"} | _ATTENDING
     ),
     "lstm": lambda m: m.cell("lstm", "N T D", "4H"),
     "lstm, c0": lambda m: m.cell("lstm", "N T D", "4H", c0=True),

@@ -189,6 +189,32 @@ def test_lstm_numbers():
     np.testing.assert_allclose(h[:, -1], expected, **EIGHT_DECIMALS)
 
 
+def test_attention_lstm_numbers():
+    """Those of EECS 498, whose grid of locations comes last."""
+    N, D, H, T = 2, 5, 4, 3
+    h, _ = layers.attention_lstm_forward(
+        line(-0.4, 0.6, N, T, D),
+        line(-0.4, 1.8, N, H, 4, 4),
+        line(-0.2, 0.9, D, 4 * H),
+        line(-0.3, 0.6, H, 4 * H),
+        line(1.3, 4.2, H, 4 * H),
+        line(0.2, 0.7, 4 * H),
+    )
+    expected = [
+        [
+            [0.56141729, 0.70274849, 0.80000386, 0.863494],
+            [0.89556391, 0.92856726, 0.94950579, 0.96281018],
+            [0.96792077, 0.97535465, 0.98039623, 0.98392994],
+        ],
+        [
+            [0.9506588, 0.9713549, 0.98344373, 0.99045552],
+            [0.99317679, 0.99607466, 0.99774317, 0.99870293],
+            [0.99907382, 0.99946784, 0.99969426, 0.99982435],
+        ],
+    ]
+    np.testing.assert_allclose(h, expected, **EIGHT_DECIMALS)
+
+
 @pytest.mark.parametrize(
     ("cell_type", "low", "high", "expected"),
     [("rnn", -1.5, 0.3, 9.83235591003), ("lstm", -0.5, 1.7, 9.82445935443)],

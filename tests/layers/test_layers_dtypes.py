@@ -26,6 +26,9 @@ sizes = st.builds(
     H=st.integers(0, 3),
     M=st.integers(0, 3),
     V=st.integers(1, 4),
+    L=st.integers(1, 4),
+    Y=st.integers(1, 2),
+    X=st.integers(1, 3),
 )
 
 
@@ -103,7 +106,7 @@ def test_read_only_arguments_work(name, size):
     assert all(result.flags.writeable for result in results)
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "lstm, c0"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "lstm, c0", "attention_lstm"])
 @pytest.mark.parametrize("size", [Sizes(), Sizes(N=1), Sizes(T=1), Sizes(N=1, T=1)], ids=str)
 def test_changing_the_states_that_came_out_leaves_the_backward_pass_right(name, size):
     call = make_call(name, size=size)

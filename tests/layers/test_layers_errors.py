@@ -32,6 +32,9 @@ ANY_SHAPE = {
 }
 
 
+PACKED = [name for name in CALLS if "batch_sizes" in make_call(name).args]
+
+
 def upstreams():
     found = []
     for name in CALLS:
@@ -205,7 +208,7 @@ def test_a_mask_that_weighs_nothing(mask_dtype):
         call.with_arg("mask", call.args["mask"].astype(mask_dtype))()
 
 
-@pytest.mark.parametrize("name", ["rnn_packed", "lstm_packed"])
+@pytest.mark.parametrize("name", PACKED)
 @pytest.mark.parametrize(
     ("batch_sizes", "error"),
     [
@@ -227,7 +230,7 @@ def test_batch_sizes_that_do_not_fit(name, batch_sizes, error):
         call.with_arg("batch_sizes", batch_sizes)()
 
 
-@pytest.mark.parametrize("name", ["rnn_packed", "lstm_packed"])
+@pytest.mark.parametrize("name", PACKED)
 def test_batch_sizes_may_be_a_list_or_an_array(name):
     call = make_call(name)
     expected = call()[0]

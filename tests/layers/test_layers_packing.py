@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cell_images import images_for
 from unrolled import layers
 from unrolled.layers.cells import CELLS
 
@@ -42,7 +43,7 @@ def draw(seed, *shapes):
 
 
 def arguments(cell, lengths, seed):
-    gates = CELLS[cell].gates * H
+    gates = {"rnn": 1, "lstm": 4}[cell] * H
     N, T = len(lengths), max(lengths, default=0)
     return draw(
         seed, (N, T, D), (N, H), (N, H), (D, gates), (H, gates), (gates,), (N, T, H), (N, H)
@@ -144,10 +145,12 @@ def test_a_zero_c0_and_no_c0_are_one(cell):
 def test_a_cell_steps_as_it_runs_whole_sequences(cell):
     """`start` and `step`, which decoding uses, against `forward`, which training uses."""
     N, T = 2, 3
-    x, h0, _, *weights, _, _ = arguments(cell, [T] * N, seed=5)
-    h, _ = CELLS[cell].forward(x.swapaxes(0, 1).reshape(T * N, D), h0, *weights, (N,) * T)
-    state = CELLS[cell].start(h0)
-    np.testing.assert_array_equal(state[0], h0)
+    shapes = CELLS[cell].shapes(D, H).values()
+    x, *weights = draw(5, (N, T, D), *shapes)
+    image = images_for(cell, N, H)
+    h, _ = CELLS[cell].forward(x.swapaxes(0, 1).reshape(T * N, D), image, *weights, (N,) * T)
+    state = CELLS[cell].start(image, *weights)
+    np.testing.assert_array_equal(state[0], image.mean(axis=1) if image.ndim == 3 else image)
     for t in range(T):
         state = CELLS[cell].step(x[:, t], state, *weights)
         assert_close(state[0], h[t * N : (t + 1) * N])

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from cell_images import images_for
 from unrolled import CaptioningRNN
 from unrolled.errors import DTypeError, InputError, ShapeError
 from unrolled.layers.cells import CELLS
@@ -44,7 +45,7 @@ def test_initial_weights_have_the_assignments_scale(cell_type):
     words = {"<NULL>": 0} | {f"word {i}": i for i in range(1, 400)}
     model = CaptioningRNN(words, 300, 200, 250, cell_type, np.float64, seed=0)
     scales = {"W_proj": 300**-0.5, "W_embed": 0.01, "Wx": 200**-0.5, "Wh": 250**-0.5}
-    scales["W_vocab"] = 250**-0.5
+    scales |= {"W_vocab": 250**-0.5, "Wattn": 250**-0.5}
     for name, value in model.params.items():
         if name in scales:
             assert value.std() == pytest.approx(scales[name], rel=0.02), name
@@ -100,7 +101,7 @@ def test_tied_weights_are_one_matrix(cell_type):
     model = make(wordvec_dim=5, tie_weights=True, cell_type=cell_type, dtype=float, seed=0)
     twin = make(wordvec_dim=5, cell_type=cell_type, dtype=float, seed=0)
     twin.params = model.params | {"W_vocab": model.params["W_embed"].T}
-    features = np.random.default_rng(0).standard_normal((3, 6))
+    features = images_for(cell_type, 3, 6)
     captions = np.array([[1, 3, 4, 2], [1, 4, 2, 0], [1, 2, 0, 0]])
     tied, untied = model.loss(features, captions), twin.loss(features, captions)
     assert tied.loss == untied.loss
@@ -111,7 +112,8 @@ def test_tied_weights_are_one_matrix(cell_type):
 
 @every_cell
 @pytest.mark.parametrize(
-    "options", [{}, {"dropout": 0.25}, {"wordvec_dim": 5, "tie_weights": True}]
+    "options",
+    [{}, {"dropout": 0.25, "feature_dropout": 0.5}, {"wordvec_dim": 5, "tie_weights": True}],
 )
 def test_the_config_makes_the_model_again(cell_type, options):
     model = make(cell_type=cell_type, dtype=np.float64, seed=0, **options)
@@ -145,6 +147,7 @@ def test_the_vocabulary_is_a_copy():
         ({"dropout": 1.0}, "dropout"),
         ({"dropout": -0.1}, "dropout"),
         ({"dropout": float("nan")}, "dropout"),
+        ({"feature_dropout": 1.0}, "feature_dropout"),
         ({"dtype": int}, "dtype"),
         ({"dtype": complex}, "dtype"),
         ({"forget_bias": 1.0}, "forget gate"),
@@ -232,7 +235,7 @@ def test_a_max_length_that_cannot_be(max_length):
 def test_words_to_step_with_that_do_not_fit(cell_type, words, error):
     model = make(cell_type=cell_type, dtype=float)
     with pytest.raises(error):
-        model.step(words, model.start(np.ones((2, 6))))
+        model.step(words, model.start(images_for(cell_type, 2, 6)))
 
 
 def test_parameters_of_a_mixed_dtype_are_refused():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cell_images import images_for
 from unrolled import CaptioningRNN
 from unrolled.layers.cells import CELLS
 
@@ -35,8 +36,8 @@ def model_of(cell_type, dtype=np.float64, words=WORDS, **options):
     return model
 
 
-def features_of(n, dtype=np.float64):
-    return np.random.default_rng(3).standard_normal((n, D)).astype(dtype)
+def features_of(cell_type, n, dtype=np.float64):
+    return images_for(cell_type, n, D, dtype, seed=3)
 
 
 def loss_by_stepping(model, features, captions):
@@ -57,7 +58,7 @@ def test_the_loss_is_that_of_stepping_word_by_word(cell_type, tie_weights):
     model = CaptioningRNN(
         WORDS, D, H if tie_weights else W, H, cell_type, float, seed=4, tie_weights=tie_weights
     )
-    features = features_of(len(CAPTIONS))
+    features = features_of(cell_type, len(CAPTIONS))
     expected = loss_by_stepping(model, features, CAPTIONS)
     assert model.loss(features, CAPTIONS).loss == pytest.approx(expected, rel=1e-12)
 
@@ -67,14 +68,14 @@ def test_the_loss_is_that_of_stepping_word_by_word(cell_type, tie_weights):
 @given(n=st.integers(1, 4), steps=st.integers(1, 5), seed=st.integers(0, 999))
 def test_any_captions_cost_what_stepping_says(cell_type, n, steps, seed):
     captions = np.random.default_rng(seed).integers(V, size=(n, steps + 1))
-    model, features = model_of(cell_type), features_of(n)
+    model, features = model_of(cell_type), features_of(cell_type, n)
     expected = loss_by_stepping(model, features, captions)
     assert model.loss(features, captions).loss == pytest.approx(expected, rel=1e-11, abs=1e-13)
 
 
 @every_cell
 def test_a_batch_is_the_mean_of_its_captions(cell_type):
-    model, features = model_of(cell_type), features_of(len(CAPTIONS))
+    model, features = model_of(cell_type), features_of(cell_type, len(CAPTIONS))
     loss, grads = model.loss(features, CAPTIONS)
     alone = [model.loss(features[n : n + 1], CAPTIONS[n : n + 1]) for n in range(len(CAPTIONS))]
     assert loss == pytest.approx(np.mean([one.loss for one in alone]), rel=1e-12)
@@ -87,7 +88,7 @@ def test_a_batch_is_the_mean_of_its_captions(cell_type):
 @settings(deadline=None, max_examples=10)
 @given(order=st.permutations(range(len(CAPTIONS))))
 def test_the_order_of_the_captions_does_not_matter(cell_type, order):
-    model, features = model_of(cell_type), features_of(len(CAPTIONS))
+    model, features = model_of(cell_type), features_of(cell_type, len(CAPTIONS))
     expected, came = model.loss(features, CAPTIONS), model.loss(features[order], CAPTIONS[order])
     assert came.loss == pytest.approx(expected.loss, rel=1e-12)
     for name, gradient in expected.grads.items():
@@ -99,7 +100,11 @@ def test_the_order_of_the_captions_does_not_matter(cell_type, order):
 @given(order=st.permutations(range(V)))
 def test_the_order_of_the_word_ids_does_not_matter(cell_type, order):
     """START, END and NULL are found by name: with any ids the same words cost the same."""
-    model, features, order = model_of(cell_type), features_of(len(CAPTIONS)), np.array(order)
+    model, features, order = (
+        model_of(cell_type),
+        features_of(cell_type, len(CAPTIONS)),
+        np.array(order),
+    )
     loss, grads = model.loss(features, CAPTIONS)
     other = model_of(cell_type, words={word: int(order[i]) for word, i in WORDS.items()})
 
@@ -122,7 +127,7 @@ def test_the_order_of_the_word_ids_does_not_matter(cell_type, order):
 
 @every_cell
 def test_more_padding_and_what_comes_in_after_the_last_word_change_nothing(cell_type):
-    model, features = model_of(cell_type), features_of(len(CAPTIONS))
+    model, features = model_of(cell_type), features_of(cell_type, len(CAPTIONS))
     expected = model.loss(features, CAPTIONS)
     padded = np.pad(CAPTIONS, ((0, 0), (0, 3)))
     came = model.loss(features, padded)
@@ -134,7 +139,7 @@ def test_more_padding_and_what_comes_in_after_the_last_word_change_nothing(cell_
 @every_cell
 def test_captions_that_are_all_null_cost_nothing_and_teach_nothing(cell_type):
     model = model_of(cell_type)
-    loss, grads = model.loss(features_of(2), np.zeros((2, 4), int))
+    loss, grads = model.loss(features_of(cell_type, 2), np.zeros((2, 4), int))
     assert loss == 0
     for name, gradient in grads.items():
         np.testing.assert_array_equal(gradient, np.zeros_like(model.params[name]), strict=True)
@@ -143,7 +148,7 @@ def test_captions_that_are_all_null_cost_nothing_and_teach_nothing(cell_type):
 @every_cell
 def test_no_captions(cell_type):
     model = model_of(cell_type, np.float32)
-    loss, grads = model.loss(features_of(0, np.float32), np.zeros((0, 4), int))
+    loss, grads = model.loss(features_of(cell_type, 0, np.float32), np.zeros((0, 4), int))
     assert loss == 0
     for name, gradient in grads.items():
         np.testing.assert_array_equal(gradient, np.zeros_like(model.params[name]), strict=True)
@@ -158,15 +163,12 @@ def test_dtype_shapes_and_keys(cell_type, dtype, dropout, tie_weights):
     options = {"dropout": dropout, "tie_weights": tie_weights, "seed": 0}
     model = CaptioningRNN(WORDS, D, width, H, cell_type, dtype, **options)
     rng = np.random.default_rng(0)
-    loss, grads = model.loss(features_of(5, dtype), CAPTIONS.astype(np.int32), rng=rng)
-    G = CELLS[cell_type].gates * H
+    loss, grads = model.loss(features_of(cell_type, 5, dtype), CAPTIONS.astype(np.int32), rng=rng)
     shapes = {
         "W_proj": (D, H),
         "b_proj": (H,),
         "W_embed": (V, width),
-        "Wx": (width, G),
-        "Wh": (H, G),
-        "b": (G,),
+        **CELLS[cell_type].shapes(width, H),
         "W_vocab": (H, V),
         "b_vocab": (V,),
     }
@@ -177,8 +179,9 @@ def test_dtype_shapes_and_keys(cell_type, dtype, dropout, tie_weights):
         assert list(arrays) == list(shapes)
         assert {a.dtype for a in arrays.values()} == {np.dtype(dtype)}
     assert loss.dtype == dtype
-    assert {a.dtype for a in model.start(features_of(2, dtype))} == {np.dtype(dtype)}
-    scores, _ = model.step(np.array([1, 4]), model.start(features_of(2, dtype)))
+    start = model.start(features_of(cell_type, 2, dtype))
+    scores, state = model.step(np.array([1, 4]), start)
+    assert {a[0].dtype for a in (start, state)} == {np.dtype(dtype)}
     assert scores.dtype == dtype
     assert scores.shape == (2, V)
 
@@ -190,7 +193,7 @@ def test_nothing_that_goes_in_is_changed_and_nothing_that_comes_out_shares_it(
 ):
     options = {"dropout": 0.5, "tie_weights": tie_weights, "seed": 0}
     model = CaptioningRNN(WORDS, D, H if tie_weights else W, H, cell_type, float, **options)
-    features, captions = features_of(len(CAPTIONS)), CAPTIONS.copy()
+    features, captions = features_of(cell_type, len(CAPTIONS)), CAPTIONS.copy()
     inputs = [features, captions, *model.params.values()]
     before = [a.copy() for a in inputs]
     for array in inputs:
@@ -206,7 +209,7 @@ def test_nothing_that_goes_in_is_changed_and_nothing_that_comes_out_shares_it(
 
 @every_cell
 def test_memory_layout_does_not_matter(cell_type):
-    model, features = model_of(cell_type), features_of(len(CAPTIONS))
+    model, features = model_of(cell_type), features_of(cell_type, len(CAPTIONS))
     expected = model.loss(features, CAPTIONS)
     model.params = {name: np.asfortranarray(value) for name, value in model.params.items()}
     came = model.loss(np.flip(np.flip(features).copy()), np.asfortranarray(CAPTIONS))
@@ -218,7 +221,7 @@ def test_memory_layout_does_not_matter(cell_type):
 @every_cell
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint32, np.int64])
 def test_captions_of_every_integer_dtype(cell_type, dtype):
-    model, features = model_of(cell_type), features_of(len(CAPTIONS))
+    model, features = model_of(cell_type), features_of(cell_type, len(CAPTIONS))
     assert model.loss(features, CAPTIONS.astype(dtype)).loss == model.loss(features, CAPTIONS).loss
 
 
@@ -226,7 +229,7 @@ def test_captions_of_every_integer_dtype(cell_type, dtype):
 def test_float32_is_float64_to_its_rounding(cell_type):
     narrow, wide = model_of(cell_type, np.float32), model_of(cell_type)
     wide.params = {name: value.astype(float) for name, value in narrow.params.items()}
-    features = features_of(len(CAPTIONS), np.float32)
+    features = features_of(cell_type, len(CAPTIONS), np.float32)
     expected = wide.loss(features.astype(float), CAPTIONS)
     came = narrow.loss(features, CAPTIONS)
     assert came.loss == pytest.approx(expected.loss, rel=1e-6)
@@ -239,7 +242,7 @@ def test_float32_is_float64_to_its_rounding(cell_type):
 def test_huge_features_and_weights_stay_finite(cell_type):
     model = model_of(cell_type, np.float32)
     model.params = {name: 1e4 * value for name, value in model.params.items()}
-    loss, grads = model.loss(1e4 * features_of(len(CAPTIONS), np.float32), CAPTIONS)
+    loss, grads = model.loss(1e4 * features_of(cell_type, len(CAPTIONS), np.float32), CAPTIONS)
     assert np.isfinite(loss)
     assert loss > 0
     assert all(np.isfinite(gradient).all() for gradient in grads.values())
@@ -248,7 +251,7 @@ def test_huge_features_and_weights_stay_finite(cell_type):
 @every_cell
 def test_dropout_is_drawn_from_the_generator_and_only_when_there_is_one(cell_type):
     plain, dropping = model_of(cell_type), model_of(cell_type, dropout=0.5)
-    features = features_of(len(CAPTIONS))
+    features = features_of(cell_type, len(CAPTIONS))
 
     def loss(model, seed=None):
         rng = None if seed is None else np.random.default_rng(seed)
@@ -261,14 +264,14 @@ def test_dropout_is_drawn_from_the_generator_and_only_when_there_is_one(cell_typ
 
 @every_cell
 def test_dropout_leaves_no_trace_when_captions_are_sampled(cell_type):
-    features = features_of(6)
+    features = features_of(cell_type, 6)
     plain, dropping = model_of(cell_type), model_of(cell_type, dropout=0.9)
     np.testing.assert_array_equal(dropping.sample(features), plain.sample(features))
 
 
 @every_cell
 def test_a_little_step_against_the_gradient_lowers_the_loss(cell_type):
-    model, features = model_of(cell_type), features_of(len(CAPTIONS))
+    model, features = model_of(cell_type), features_of(cell_type, len(CAPTIONS))
     loss, grads = model.loss(features, CAPTIONS)
     step = 1e-5
     for name, gradient in grads.items():

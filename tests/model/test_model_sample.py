@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
+from cell_images import images_for
 from unrolled import CaptioningRNN
 from unrolled.layers.cells import CELLS
+from unrolled.layers.memory import Memory
 
 D, W, H = 6, 4, 8
 ODD = {"dog": 0, "<END>": 1, "a": 2, "<NULL>": 5, "runs": 4, "<START>": 3}
@@ -25,8 +29,8 @@ def model_of(cell_type, dtype=np.float64):
     return model
 
 
-def features_of(n, dtype=np.float64):
-    return np.random.default_rng(1).standard_normal((n, D)).astype(dtype)
+def features_of(cell_type, n, dtype=np.float64):
+    return images_for(cell_type, n, D, dtype, seed=1)
 
 
 def greedy(model, features, max_length):
@@ -44,7 +48,7 @@ def greedy(model, features, max_length):
 
 @every_cell
 def test_captions_are_those_of_stepping_greedily(cell_type):
-    model, features = model_of(cell_type), features_of(40)
+    model, features = model_of(cell_type), features_of(cell_type, 40)
     captions = model.sample(features, 12)
     assert captions.shape == (40, 12)
     assert captions.dtype == np.int32
@@ -53,7 +57,7 @@ def test_captions_are_those_of_stepping_greedily(cell_type):
 
 @every_cell
 def test_null_follows_end_and_nothing_else_does(cell_type):
-    captions = model_of(cell_type).sample(features_of(40), 12)
+    captions = model_of(cell_type).sample(features_of(cell_type, 40), 12)
     ends = [list(row).index(END) if END in row else None for row in captions]
     assert None in ends, "a caption that never ends, or the test proves little"
     assert len({end for end in ends if end is not None}) > 1, "captions that end at several places"
@@ -65,7 +69,7 @@ def test_null_follows_end_and_nothing_else_does(cell_type):
 
 @every_cell
 def test_the_first_word_is_the_first_one_said_and_not_start(cell_type):
-    model, features = model_of(cell_type), features_of(10)
+    model, features = model_of(cell_type), features_of(cell_type, 10)
     scores, _ = model.step(np.full(10, START), model.start(features))
     for max_length in (1, 2, 30):
         captions = model.sample(features, max_length)
@@ -74,7 +78,7 @@ def test_the_first_word_is_the_first_one_said_and_not_start(cell_type):
 
 @every_cell
 def test_a_shorter_caption_is_the_beginning_of_a_longer_one(cell_type):
-    model, features = model_of(cell_type), features_of(10)
+    model, features = model_of(cell_type), features_of(cell_type, 10)
     longest = model.sample(features, 12)
     for max_length in range(13):
         shorter = model.sample(features, max_length)
@@ -84,7 +88,7 @@ def test_a_shorter_caption_is_the_beginning_of_a_longer_one(cell_type):
 
 @every_cell
 def test_a_batch_says_what_each_image_says_alone(cell_type):
-    model, features = model_of(cell_type), features_of(20)
+    model, features = model_of(cell_type), features_of(cell_type, 20)
     captions = model.sample(features)
     assert captions.shape == (20, 30)
     for n in range(20):
@@ -96,7 +100,7 @@ def test_a_batch_says_what_each_image_says_alone(cell_type):
 @every_cell
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_images(cell_type, dtype):
-    captions = model_of(cell_type, dtype).sample(features_of(0, dtype), 7)
+    captions = model_of(cell_type, dtype).sample(features_of(cell_type, 0, dtype), 7)
     assert captions.shape == (0, 7)
     assert captions.dtype == np.int32
 
@@ -107,14 +111,22 @@ def test_all_captions_may_end_at_once(cell_type):
     model.params["b_vocab"][END] = 1e4
     expected = np.full((3, 30), NULL)
     expected[:, 0] = END
-    np.testing.assert_array_equal(model.sample(features_of(3)), expected)
+    np.testing.assert_array_equal(model.sample(features_of(cell_type, 3)), expected)
 
 
 @every_cell
 def test_sampling_does_not_change_the_state_that_start_gave(cell_type):
     model = model_of(cell_type)
-    state = model.start(features_of(3))
-    before = [s.copy() for s in state]
-    model.step(np.array([0, 1, 2]), state)
-    for array, copy in zip(state, before, strict=True):
-        np.testing.assert_array_equal(array, copy)
+    state = model.start(features_of(cell_type, 3))
+    before = copy.deepcopy(state)
+    first, _ = model.step(np.array([0, 1, 2]), state)
+    for now, then in zip(arrays_of(state), arrays_of(before), strict=True):
+        np.testing.assert_array_equal(now, then)
+    np.testing.assert_array_equal(first, model.step(np.array([0, 1, 2]), state)[0])
+
+
+def arrays_of(state):
+    """Open what a cell keeps of the image."""
+    memories = [s for s in state if isinstance(s, Memory)]
+    arrays = [s for s in state if not isinstance(s, Memory)]
+    return [*arrays, *(part for memory in memories for part in (*memory.parts, memory.rows))]

@@ -7,7 +7,7 @@ import pytest
 from test_model_loss import CAPTIONS, features_of, model_of
 
 from unrolled.errors import DTypeError, ShapeError
-from unrolled.gradcheck import numeric_gradient, relative_error
+from unrolled.gradcheck import numeric_gradient
 from unrolled.layers.cells import CELLS
 
 N, T = CAPTIONS.shape[0], CAPTIONS.shape[1] - 1
@@ -26,7 +26,7 @@ def word_losses(model, features, captions):
 
 @pytest.mark.parametrize("cell_type", CELLS)
 def test_each_word_counts_by_its_weight(cell_type):
-    model, features = model_of(cell_type), features_of(N)
+    model, features = model_of(cell_type), features_of(cell_type, N)
     weights = np.random.default_rng(0).normal(size=(N, T))
     weights[2, 1:4] = 0
     losses = word_losses(model, features, CAPTIONS)
@@ -39,7 +39,7 @@ def test_each_word_counts_by_its_weight(cell_type):
 @pytest.mark.parametrize("cell_type", CELLS)
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_the_gradient_is_numeric(cell_type, smoothing):
-    model, features = model_of(cell_type), features_of(N)
+    model, features = model_of(cell_type), features_of(cell_type, N)
     options = {
         "weights": np.random.default_rng(1).normal(size=(N, T)),
         "label_smoothing": smoothing,
@@ -51,12 +51,13 @@ def test_the_gradient_is_numeric(cell_type, smoothing):
             return float(model.loss(features, CAPTIONS, **options).loss)
 
         numeric = numeric_gradient(loss, value)
-        assert relative_error(grads[name], numeric) < 1e-5, name
+        # Of an array's largest number: some gradients are near the rounding of the loss.
+        assert np.abs(grads[name] - numeric).max() < 1e-6 * np.abs(numeric).max(), name
 
 
 def test_smoothed_targets_spread_over_the_vocabulary():
     """With all of the target spread, every word in turn is the true one."""
-    model, features = model_of("lstm"), features_of(N)
+    model, features = model_of("lstm"), features_of("lstm", N)
     plain = model.loss(features, CAPTIONS).loss
     smoothed = model.loss(features, CAPTIONS, label_smoothing=0.2).loss
     out = CAPTIONS[:, 1:]
@@ -74,7 +75,7 @@ def test_smoothed_targets_spread_over_the_vocabulary():
 
 
 def test_weights_that_cannot_be():
-    model, features = model_of("rnn"), features_of(N)
+    model, features = model_of("rnn"), features_of("rnn", N)
     with pytest.raises(ShapeError, match=r"weights must be \(5, 6\), a number for each word out"):
         model.loss(features, CAPTIONS, weights=np.ones((N, T + 1)))
     with pytest.raises(DTypeError, match="weights must be numbers, got <U1"):

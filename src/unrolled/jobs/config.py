@@ -83,6 +83,7 @@ class ModelConfig:
     wordvec_dim: int = 512
     hidden_dim: int = 512
     dropout: float = 0.5
+    feature_dropout: float = 0.0
     forget_bias: float = 0.0
     tie_weights: bool = False
     precision: str = AUTO
@@ -94,12 +95,14 @@ class ModelConfig:
             raise InputError(
                 f"model: cell_type must be one of {', '.join(CELLS)}, got {self.cell_type!r}"
             )
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"model: dropout must be in [0, 1), got {self.dropout!r}")
+        for name in ("dropout", "feature_dropout"):
+            rate = getattr(self, name)
+            if not 0 <= rate < 1:
+                raise InputError(f"model: {name} must be in [0, 1), got {rate!r}")
         choose_precision("model", self.precision, self.hidden_dim)
         if not math.isfinite(self.forget_bias):
             raise InputError(f"model: forget_bias must be a number, got {self.forget_bias!r}")
-        if self.forget_bias and self.cell_type != "lstm":
+        if self.forget_bias and not CELLS[self.cell_type].forgets:
             raise InputError(f"model: a {self.cell_type} has no forget gate; leave out forget_bias")
         if self.tie_weights and self.wordvec_dim != self.hidden_dim:
             raise InputError(

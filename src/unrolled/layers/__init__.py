@@ -11,6 +11,15 @@ from unrolled.layers.affine import (
     temporal_affine_backward,
     temporal_affine_forward,
 )
+from unrolled.layers.attention import attention_backward, attention_forward
+from unrolled.layers.attention_lstm import (
+    attention_lstm_backward,
+    attention_lstm_forward,
+    attention_lstm_packed_backward,
+    attention_lstm_packed_forward,
+    attention_lstm_step_backward,
+    attention_lstm_step_forward,
+)
 from unrolled.layers.dropout import dropout_backward, dropout_forward
 from unrolled.layers.embedding import word_embedding_backward, word_embedding_forward
 from unrolled.layers.lstm import (
@@ -38,6 +47,14 @@ __all__ = [
     "Packing",
     "affine_backward",
     "affine_forward",
+    "attention_backward",
+    "attention_forward",
+    "attention_lstm_backward",
+    "attention_lstm_forward",
+    "attention_lstm_packed_backward",
+    "attention_lstm_packed_forward",
+    "attention_lstm_step_backward",
+    "attention_lstm_step_forward",
     "dropout_backward",
     "dropout_forward",
     "lstm_backward",

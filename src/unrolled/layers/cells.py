@@ -1,62 +1,63 @@
 """The recurrent cells a model can be built from: one entry each, one mechanism for all.
 
-A cell's state is a tuple whose first member is h; what else it carries (the LSTM's c) starts at
-zero. Adding a cell is one file of layers and one entry in `CELLS`.
+A cell is told of its image by one array: h0 (N, H), or where it attends the image's locations
+(N, L, H). Its state is a tuple whose first member is h; every member has a row for each caption and
+can be indexed and repeated by rows. Adding a cell is one file of layers and one entry in `CELLS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from unrolled.layers.arrays import Array
+from unrolled.layers.attention import scale_of, softmax
+from unrolled.layers.attention_lstm import (
+    attention_lstm_packed_backward,
+    attention_lstm_packed_forward,
+    attention_lstm_step_forward,
+)
 from unrolled.layers.lstm import lstm_packed_backward, lstm_packed_forward, lstm_step_forward
+from unrolled.layers.memory import Memory
 from unrolled.layers.rnn import rnn_packed_backward, rnn_packed_forward, rnn_step_forward
 
-State = tuple[Array, ...]
-
-
-class Forward(Protocol):
-    """A packed forward pass."""
-
-    def __call__(
-        self,
-        x: Array,
-        h0: Array,
-        Wx: Array,
-        Wh: Array,
-        b: Array,
-        batch_sizes: Sequence[int],
-        *,
-        precision: str = ...,
-    ) -> tuple[Array, Any]:
-        """Give the states and what the backward pass needs."""
-        ...
+State: TypeAlias = tuple[Any, ...]
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
 
 
 class Cell(NamedTuple):
-    """What a model asks of a recurrent cell.
+    """What a model asks of a recurrent cell; ``*weights`` are those of `shapes`, in its order.
 
     Attributes
     ----------
-    gates : int
-        Width of Wx, Wh and b, in units of H.
-    forward : ``(x, h0, Wx, Wh, b, batch_sizes, *, precision) -> (h, cache)``, packed
-    backward : ``(dh, cache) -> (dx, dh0, dWx, dWh, db)``, packed
-    start : ``(h0) -> state``
-    step : ``(x, state, Wx, Wh, b) -> state``
+    shapes : ``(D, H) -> {name: shape}``
+        Names that begin with W are matrices with the fan-in first, with b biases.
+    forward : ``(x, image, *weights, batch_sizes, *, precision) -> (h, cache)``, packed
+    backward : ``(dh, cache) -> (dx, dimage, *dweights)``, packed
+    start : ``(image, *weights) -> state``
+    step : ``(x, state, *weights) -> state``
+    attends : bool
+        Whether the image is (N, L, H) locations instead of (N, H).
+    forgets : bool
+        Whether ``b[H:2 * H]`` is that of a forget gate.
     """
 
-    gates: int
-    forward: Forward
-    backward: Callable[[Array, Any], tuple[Array, Array, Array, Array, Array]]
-    start: Callable[[Array], State]
-    step: Callable[[Array, State, Array, Array, Array], State]
+    shapes: Callable[[int, int], Shapes]
+    forward: Callable[..., tuple[Array, Any]]
+    backward: Callable[[Array, Any], tuple[Array, ...]]
+    start: Callable[..., State]
+    step: Callable[..., State]
+    attends: bool = False
+    forgets: bool = False
 
 
-def _rnn_start(h0: Array) -> State:
+def _rnn_shapes(D: int, H: int) -> Shapes:
+    return {"Wx": (D, H), "Wh": (H, H), "b": (H,)}
+
+
+def _rnn_start(h0: Array, *_: Array) -> State:
     return (h0,)
 
 
@@ -64,7 +65,11 @@ def _rnn_step(x: Array, state: State, Wx: Array, Wh: Array, b: Array) -> State:
     return rnn_step_forward(x, state[0], Wx, Wh, b)[:1]
 
 
-def _lstm_start(h0: Array) -> State:
+def _lstm_shapes(D: int, H: int) -> Shapes:
+    return {"Wx": (D, 4 * H), "Wh": (H, 4 * H), "b": (4 * H,)}
+
+
+def _lstm_start(h0: Array, *_: Array) -> State:
     return h0, np.zeros_like(h0)
 
 
@@ -73,7 +78,42 @@ def _lstm_step(x: Array, state: State, Wx: Array, Wh: Array, b: Array) -> State:
     return lstm_step_forward(x, prev_h, prev_c, Wx, Wh, b)[:2]
 
 
+def _attention_shapes(D: int, H: int) -> Shapes:
+    return {"Wx": (D, 4 * H), "Wh": (H, 4 * H), "Wattn": (H, 4 * H), "b": (4 * H,)}
+
+
+def _attention_start(A: Array, *_: Array) -> State:
+    mean = A.mean(axis=1)
+    return mean, mean, Memory.of(A)
+
+
+def _attention_step(x: Array, state: State, Wx: Array, Wh: Array, Wattn: Array, b: Array) -> State:
+    prev_h, prev_c, memory = state
+    K, (A,) = memory.by_image()
+    queries = prev_h.reshape(len(A), K, prev_h.shape[1])
+    alphas = softmax(queries @ A.swapaxes(1, 2) * scale_of(A))
+    attn = (alphas @ A).reshape(prev_h.shape)
+    h, c, _ = attention_lstm_step_forward(x, prev_h, prev_c, attn, Wx, Wh, Wattn, b)
+    return h, c, memory
+
+
 CELLS = {
-    "rnn": Cell(1, rnn_packed_forward, rnn_packed_backward, _rnn_start, _rnn_step),
-    "lstm": Cell(4, lstm_packed_forward, lstm_packed_backward, _lstm_start, _lstm_step),
+    "rnn": Cell(_rnn_shapes, rnn_packed_forward, rnn_packed_backward, _rnn_start, _rnn_step),
+    "lstm": Cell(
+        _lstm_shapes,
+        lstm_packed_forward,
+        lstm_packed_backward,
+        _lstm_start,
+        _lstm_step,
+        forgets=True,
+    ),
+    "attention": Cell(
+        _attention_shapes,
+        attention_lstm_packed_forward,
+        attention_lstm_packed_backward,
+        _attention_start,
+        _attention_step,
+        attends=True,
+        forgets=True,
+    ),
 }

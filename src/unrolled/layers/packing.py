@@ -162,6 +162,25 @@ def last_states(h: Array, h0: Array, batch_sizes: Sequence[int]) -> Array:
     return last
 
 
+def pad_rows(x: Array, batch_sizes: Sequence[int]) -> Array:
+    """Lay packed rows out by step and sequence, with zeros where a sequence has ended.
+
+    Parameters
+    ----------
+    x : (P, D)
+    batch_sizes : T ints
+
+    Returns
+    -------
+    (T, N, D)
+        N are the sequences that have a token.
+    """
+    padded: Array = np.zeros((len(batch_sizes), max(batch_sizes, default=0), x.shape[1]), x.dtype)
+    for step, rows in zip(padded, step_slices(batch_sizes), strict=True):
+        step[: rows.stop - rows.start] = x[rows]
+    return padded
+
+
 def time_major(x: Array) -> Array:
     """Pack sequences of equal length: (N, T, D) to (T N, D).
 
