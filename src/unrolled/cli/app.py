@@ -13,12 +13,13 @@ import typer
 import unrolled
 from unrolled.cli import caption, evaluate, features, model, train
 from unrolled.cli.console import say
+from unrolled.cli.options import ENVIRONMENT_HELP
 from unrolled.errors import UnrolledError
 
 app = typer.Typer(
     name="unrolled",
     help="Caption photos on a plain CPU, and train captioners on photos of your own.",
-    epilog="Example: unrolled caption holiday.jpg",
+    epilog=f"Example: unrolled caption holiday.jpg\n\n{ENVIRONMENT_HELP}",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

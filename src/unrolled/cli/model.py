@@ -1,4 +1,4 @@
-"""``unrolled info`` and ``unrolled export``: what a model folder holds, and making one to ship."""
+"""``unrolled info`` and ``unrolled export``: what a model or this machine is, and one to ship."""
 
 from __future__ import annotations
 
@@ -12,15 +12,26 @@ import typer
 
 from unrolled.captioner import Captioner
 from unrolled.cli.console import on_one_line, print_json, say
-from unrolled.cli.options import Beam, decoding
+from unrolled.cli.options import ENVIRONMENT_HELP, Beam, decoding
 from unrolled.errors import InputError
+from unrolled.jobs.system import describe_system
 
 DTYPES = ("float16", "float32")
 
 
+INFO_EXAMPLE = f"""Examples:
+
+unrolled info run/best
+
+unrolled info --system
+
+{ENVIRONMENT_HELP}
+"""
+
+
 def add_to(app: typer.Typer) -> None:
     """Give the app these commands."""
-    app.command(epilog="Example: unrolled info run/best")(info)
+    app.command(epilog=INFO_EXAMPLE)(info)
     app.command(epilog="Example: unrolled export run/best --out captioner --beam 3")(export)
 
 
@@ -28,9 +39,17 @@ def info(
     model: Annotated[
         Path | None, typer.Argument(help="A model folder; the captioner that ships if none.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+    system: Annotated[
+        bool, typer.Option("--system", help="This machine instead: which kernels run, and why.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Print a model's card: what it is, what it learnt from, how it scores, where it fails."""
+    if system:
+        if model is not None:
+            raise InputError(f"info: --system says what this machine has; leave out {model}")
+        _print(describe_system(), as_json=as_json)
+        return
     captioner = Captioner.load(model)
     card = {
         "model": captioner.model.config
@@ -42,10 +61,14 @@ def info(
         "decoding": dataclasses.asdict(captioner.decoding),
         **captioner.card,
     }
+    _print(card, as_json=as_json)
+
+
+def _print(sections: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print_json(card)
+        print_json(sections)
     else:
-        _print_section(card)
+        _print_section(sections)
 
 
 def _print_section(section: Mapping[str, Any], indent: str = "") -> None:
@@ -55,7 +78,11 @@ def _print_section(section: Mapping[str, Any], indent: str = "") -> None:
             print(f"{indent}{on_one_line(str(key))}")
             _print_section(value, indent + "  ")
         else:
-            shown = f"{value:.4f}" if isinstance(value, float) and value >= 0.01 else value
+            shown = value
+            if isinstance(value, float) and value >= 0.01:
+                shown = f"{value:.4f}"
+            elif isinstance(value, list):
+                shown = " ".join(map(str, value))
             print(f"{indent}{on_one_line(f'{key:<{width}}  {shown}')}")
 
 

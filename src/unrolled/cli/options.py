@@ -42,6 +42,12 @@ SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Go on without photos that cannot be read.")
 ]
 
+ENVIRONMENT_HELP = (
+    "Environment: UNROLLED_KERNELS=numpy, portable, avx2, avx512 or amx forces these kernels, "
+    "where the best that the CPU has run otherwise; UNROLLED_THREADS is how many threads they use, "
+    "instead of OMP_NUM_THREADS or of one a core."
+)
+
 
 def decoding(captioner: Captioner, beam: int | None) -> Decoding:
     """Search as the captioner does, but for what the person asked for.
