@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import unrolled
-from unrolled.cli import caption, evaluate, features, model, train
+from unrolled.cli import bench, caption, evaluate, features, model, train
 from unrolled.cli.console import say
 from unrolled.cli.options import ENVIRONMENT_HELP
 from unrolled.errors import UnrolledError
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (caption, features, train, evaluate, model):
+for module in (caption, features, train, evaluate, model, bench):
     module.add_to(app)
 
 
@@ -39,14 +39,14 @@ def version(
         raise typer.Exit
 
 
-def main() -> None:
-    """Run the command line; what a person did wrong is said in words, with exit status 2."""
+def main(roof: typer.Typer = app) -> None:
+    """Run a command line; what a person did wrong is said in words, with exit status 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
         try:
-            app()
+            roof()
         finally:  # not left to the interpreter's end, which can say nothing but a traceback
             sys.stdout.flush()
     except UnrolledError as error:
