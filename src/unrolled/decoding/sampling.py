@@ -91,30 +91,28 @@ def sample_captions(
     if missing:
         raise InputError(f"sample_captions: the vocabulary lacks {', '.join(sorted(missing))}")
     forbidden = [vocabulary[word] for word in never if word in vocabulary]
-    rows = len(features) * samples
-    words = np.full((rows, max_length), vocabulary["<NULL>"], np.int32)
-    lengths, log_probs = np.zeros(rows, np.int32), np.zeros(rows)
-    speaking = np.arange(rows)  # whose captions have not ended: no other is computed
-    state = model.start(np.repeat(features, samples, axis=0))
-    said = np.full(rows, vocabulary["<START>"])
+    null, end = vocabulary["<NULL>"], vocabulary["<END>"]
+    N, K = len(features), samples
+    words = np.full((N, K, max_length), null, np.int32)
+    lengths, log_probs = np.zeros((N, K), np.int32), np.zeros((N, K))
+    images = np.arange(N)  # those with a caption that has not ended: no other is computed
+    state = tuple(np.repeat(s, K, axis=0) for s in model.start(features))
+    said, speaking = np.full((N, K), vocabulary["<START>"]), np.ones((N, K), bool)
     for t in range(max_length):
-        if not speaking.size:
+        if not images.size:
             break
-        scores, state = model.step(said, state)
+        scores, state = model.step(said.ravel(), state)
         said = draw_words(
             scores, rng, temperature=temperature, top_k=top_k, top_p=top_p, forbidden=forbidden
-        )
-        words[speaking, t] = said
-        lengths[speaking] = t + 1
-        log_probs[speaking] += _log_probs(scores, said)
-        going_on = said != vocabulary["<END>"]
-        if not going_on.all():
-            speaking, said = speaking[going_on], said[going_on]
-            state = tuple(s[going_on] for s in state)
-    shape = (len(features), samples)
-    return Samples(
-        words.reshape(*shape, max_length), lengths.reshape(shape), log_probs.reshape(shape)
-    )
+        ).reshape(-1, K)
+        words[images, :, t] = np.where(speaking, said, null)
+        lengths[images] += speaking
+        log_probs[images] += np.where(speaking, _log_probs(scores, said.ravel()).reshape(-1, K), 0)
+        speaking &= said != end
+        if not (going_on := speaking.any(axis=1)).all():
+            images, said, speaking = images[going_on], said[going_on], speaking[going_on]
+            state = tuple(s[np.repeat(going_on, K)] for s in state)
+    return Samples(words, lengths, log_probs)
 
 
 def draw_words(
