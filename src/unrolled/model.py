@@ -176,6 +176,7 @@ class CaptioningRNN:
         weights: Array | None = None,
         label_smoothing: float = 0.0,
         words_in: Array | None = None,
+        captions_per_image: int = 1,
     ) -> LossAndGrads:
         r"""Training loss of the captions given the images, and all its gradients.
 
@@ -200,6 +201,9 @@ class CaptioningRNN:
             smoothed targets. See `unrolled.layers.vocabulary_loss`.
         words_in : (N, T) int, optional
             What is fed instead of ``captions[:, :-1]``, as scheduled sampling does.
+        captions_per_image : int
+            K: features are of N / K images, each projected once, and an image's captions stand one
+            after the other.
 
         Returns
         -------
@@ -217,7 +221,8 @@ class CaptioningRNN:
         InputError
             If a word id lies outside the vocabulary.
         """
-        features, N = self._check_batch(features, captions)
+        K = captions_per_image
+        features, N = self._check_batch(features, captions, K)
         params = self.params
         words_out = captions[:, 1:]
         if weights is None:
@@ -228,7 +233,7 @@ class CaptioningRNN:
         counted = counts[sequence, step]
 
         precision = self.precision
-        image = self._project(features, precision)[order]
+        image = self._project(features, precision)[order // K]
         image, drop_image = self._drop(image, self.feature_dropout, rng)
         fed = captions if words_in is None else _check_words_in(words_in, words_out)
         x, embed_cache = word_embedding_forward(fed[sequence, step], params["W_embed"])
@@ -258,6 +263,7 @@ class CaptioningRNN:
         dimage = dropout_backward(dimage, drop_image) if drop_image else dimage
         drows = np.empty_like(dimage)
         drows[order] = dimage
+        drows = drows.reshape(len(features), K, *drows.shape[1:]).sum(axis=1)
         drows, rows = _rows(drows), _rows(features)
         grads = {"W_proj": product(rows.T, drows, precision=precision)}
         grads |= {"b_proj": drows.sum(axis=0), "W_embed": dW_embed}
@@ -392,13 +398,15 @@ class CaptioningRNN:
         check_floats("CaptioningRNN", model=self.params["W_proj"], features=features)
         return features
 
-    def _check_batch(self, features: Array, captions: Array) -> tuple[Array, int]:
+    def _check_batch(self, features: Array, captions: Array, K: int) -> tuple[Array, int]:
         features = self._check_features(features)
         size = check_shapes("CaptioningRNN.loss", captions=(captions, "N T"))
-        if size["N"] != len(features):
+        _check_count("CaptioningRNN.loss", "captions_per_image", K, least=1)
+        if size["N"] != len(features) * K:
+            each = f", {K} captions each" if K > 1 else ""
             raise ShapeError(
-                f"CaptioningRNN.loss: there are captions for {size['N']} images, and features of "
-                f"{len(features)}"
+                f"CaptioningRNN.loss: there are captions for {size['N'] / K:g} images{each}, and "
+                f"features of {len(features)}"
             )
         if size["T"] < 2:
             raise ShapeError(

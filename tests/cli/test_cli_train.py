@@ -71,6 +71,9 @@ def test_flags_decide(train, flickr8k, store, tmp_path):
         "--clip-norm": ("training", "clip_norm", 2.5),
         "--weight-decay": ("training", "weight_decay", 0.125),
         "--patience": ("training", "patience", 3),
+        "--label-smoothing": ("training", "label_smoothing", 0.1),
+        "--scheduled-sampling": ("training", "scheduled_sampling", 0.5),
+        "--ema-decay": ("training", "ema_decay", 0.75),
         "--seed": ("training", "seed", 11),
     }
     given = [str(word) for flag, (*_, value) in flags.items() for word in (flag, value)]
@@ -131,7 +134,7 @@ def test_a_toml_file_decides_where_flags_do_not(cli, flickr8k, store, tmp_path):
         ("[training]\nrule = 'adm'", "rule must be one of adam"),
         ("[training]\nbest_by = 'METEOR'", "best_by must be one of val_loss, CIDEr, BLEU-4"),
         ("[training]\nseed = -1", "seed must be at least 0, got -1"),
-        ("[model]\ncell_type = 'gru'", "cell_type must be one of rnn, lstm, got 'gru'"),
+        ("[model]\ncell_type = 'none'", "cell_type must be one of rnn, lstm,"),
         ("[model]\ndropout = 1.0", "dropout must be in [0, 1), got 1.0"),
         ("[model]\nhidden_dim = 0", "hidden_dim must be at least 1, got 0"),
         ("[model]\nhidden_dim = 1000000000000", "not enough memory"),
@@ -290,3 +293,28 @@ def test_ctrl_c_while_photos_are_encoded_stops_at_once(
     assert said.err.endswith("stopped at once. The same command goes on from here.\n")
     assert cli("train", *flags).code == 0
     assert (tmp_path / "run" / "features.safetensors").exists()
+
+
+def test_a_second_run_begins_with_the_first_ones_captioner(train, run_folder, tmp_path):
+    recipe = tmp_path / "second.toml"
+    recipe.write_text('[training]\nobjective = "self-critical"\nbatch_size = 4\nepochs = 1\n')
+    said = train("--config", recipe, "--start", run_folder / "best")
+    assert said.code == 0, said.err
+    assert "train_reward" in said.err
+    first, second = settings_of(run_folder).to_sections(), settings_of(tmp_path / "run")
+    assert second.training.start == str(run_folder / "best")
+    # The model is the first run's, whatever its flags were.
+    sizes = ("cell_type", "wordvec_dim", "hidden_dim", "dropout")
+    assert {n: getattr(second.model, n) for n in sizes} == {n: first["model"][n] for n in sizes}
+    steps = [each for each in read_events(tmp_path / "run") if each["event"] == "step"]
+    assert all("reward" in step for step in steps)
+
+
+def test_a_start_that_does_not_fit_is_said_in_words(train, run_folder, tmp_path):
+    said = train("--start", run_folder / "best", "--hidden-dim", 9)
+    assert said.code == 2
+    assert "hidden_dim is 8 there and 9 here" in said.err
+    missing = train("--start", tmp_path / "nothing")
+    assert missing.code != 0
+    assert missing.err.startswith(f"error: {tmp_path / 'nothing'}")
+    assert "Traceback" not in said.err + missing.err

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_model_loss import CAPTIONS, features_of, model_of
 
-from unrolled.errors import DTypeError, ShapeError
+from unrolled.errors import DTypeError, InputError, ShapeError
 from unrolled.gradcheck import numeric_gradient
 from unrolled.layers.cells import CELLS
 
@@ -72,6 +72,21 @@ def test_smoothed_targets_spread_over_the_vocabulary():
             total += model.loss(features, captions, weights=weights).loss
         uniform.append(total)
     assert smoothed == pytest.approx(0.8 * plain + 0.2 * np.mean(uniform), rel=1e-10)
+
+
+@pytest.mark.parametrize("cell_type", CELLS)
+def test_captions_of_an_image_share_its_features(cell_type):
+    model, features = model_of(cell_type), features_of(cell_type, 3)
+    captions = np.concatenate([CAPTIONS, CAPTIONS[::-1], CAPTIONS[:2]])[: 3 * 4]
+    expected = model.loss(np.repeat(features, 4, axis=0), captions)
+    found = model.loss(features, captions, captions_per_image=4)
+    assert found.loss == expected.loss
+    for name, value in expected.grads.items():
+        np.testing.assert_allclose(found.grads[name], value, rtol=1e-10, atol=1e-12)
+    with pytest.raises(ShapeError, match="captions for 4 images, 3 captions each, and features of"):
+        model.loss(features, captions, captions_per_image=3)
+    with pytest.raises(InputError, match="captions_per_image must be an integer, 1 or more, got 0"):
+        model.loss(features, captions, captions_per_image=0)
 
 
 def test_weights_that_cannot_be():

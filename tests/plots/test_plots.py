@@ -43,6 +43,18 @@ def test_the_numbers_are_the_logs():
     assert list(drawn["best: epoch 2"].get_xdata()) == [20, 20]
 
 
+def test_rewards_are_drawn_with_the_scores():
+    records = make_records()
+    for record in records:
+        if record["event"] == "step":
+            record["reward"] = record["step"] / 10
+        if record["event"] == "epoch":
+            record["train_reward"] = record["epoch"] / 2
+    drawn = lines(run_figure(records).axes[1])
+    assert list(drawn["reward, each step"].get_ydata()) == [step / 10 for step in range(1, 31)]
+    assert list(drawn["reward, mean"].get_ydata()) == [0.5, 1.0, 1.5]
+
+
 def test_axes_say_what_they_measure():
     figure = run_figure(make_records())
     losses, scores = figure.axes

@@ -94,7 +94,7 @@ def self_critical_loss(
     start = np.full((N, K, 1), model.word_to_idx["<START>"], words.dtype)
     captions = np.concatenate([start, words], axis=2).reshape(N * K, longest + 1)
     _, grads = model.loss(
-        np.repeat(features, K, axis=0), captions, weights=weights.reshape(N * K, longest)
+        features, captions, weights=weights.reshape(N * K, longest), captions_per_image=K
     )
     return SelfCriticalLoss(
         grads,
