@@ -15,10 +15,11 @@ from unrolled.captioner import Captioner
 from unrolled.data import Vocabulary, encode_captions, read_captions, tokenize
 from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
-from unrolled.layers.cells import CELLS
 from unrolled.model import CaptioningRNN
 
 NULL, START, END, FIRST_WORD = 0, 1, 2, 4
+GATES = {"rnn": 1, "lstm": 4}
+"""Widths of a cell's products, in units of H; these are the cells that are measured."""
 BATCH, MIN_COUNT, LONGEST = 128, 5, 30
 
 FLICKR8K_WORDS = 2543
@@ -108,7 +109,7 @@ class Work:
         two of its size in the backward pass.
         """
         _, W, H, V = self.sizes
-        gates = CELLS[self.cell].gates * H
+        gates = GATES[self.cell] * H
         multiplied = self.tokens * (W * gates + H * gates + H * V)
         multiplied += sum(len(each) for each in self.captions) * self.sizes.D * H
         return 6.0 * multiplied
@@ -263,7 +264,7 @@ def product_shapes(work: Work) -> list[tuple[int, int, int]]:
         The features', the words', the recurrence's over all tokens at once, the vocabulary's.
     """
     D, W, H, V = work.sizes
-    gates = CELLS[work.cell].gates * H
+    gates = GATES[work.cell] * H
     tokens = work.tokens // max(len(work.captions), 1)
     shapes = [(len(work.captions[0]), D, H), (tokens, W, gates), (tokens, H, gates), (tokens, H, V)]
     return list(dict.fromkeys(shapes))

@@ -9,6 +9,7 @@ from pathlib import Path
 from unrolled.errors import InputError
 from unrolled.jobs.bench.cases import (
     CASES,
+    GATES,
     REAL,
     Shape,
     Sizes,
@@ -68,7 +69,7 @@ class Plan:
         for what, given, known in (
             ("only", self.parts, PARTS),
             ("case", self.cases, (*CASES, REAL)),
-            ("cell", self.cells, ("rnn", "lstm")),
+            ("cell", self.cells, GATES),
         ):
             for name in given:
                 if name not in known:
