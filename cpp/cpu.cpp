@@ -40,7 +40,7 @@ Features detect() {
     found.avx512 = found.avx2 && zmm && (b & f_dq_bw_vl) == f_dq_bw_vl;
     const bool amx = (d >> 22 & 1) && (d >> 24 & 1);
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) found.avx512_bf16 = found.avx512 && (a >> 5 & 1);
-    found.amx = found.avx512 && tiles && amx;
+    found.amx = found.avx512_bf16 && tiles && amx;
     return found;
 }
 

@@ -42,8 +42,8 @@ struct AmxEngine {
 
     static void put_a(uint32_t* panels, long K, long row, long k, const float* values) {
         uint32_t* tile = panels + row / 32 * size_a(K) + size_a(k / 32 * 32) + row % 32 / 16 * kTileWords;
-        const __m512i bits = (__m512i)(round_bf16(load(values)) >> 16);
-        _mm256_storeu_si256((__m256i*)(tile + row % 16 * 16 + k % 32 / 2), _mm512_cvtepi32_epi16(bits));
+        _mm256_storeu_si256((__m256i*)(tile + row % 16 * 16 + k % 32 / 2),
+                            (__m256i)_mm512_cvtneps_pbh((__m512)load(values)));
     }
 
     static void block(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows, float* out) {

@@ -45,8 +45,7 @@ struct DotEngine {
 
     static void put_a(uint32_t* panels, long K, long row, long k, const float* values) {
         uint32_t words[8];
-        const __m512i bits = (__m512i)(round_bf16(load(values)) >> 16);
-        _mm256_storeu_si256((__m256i*)words, _mm512_cvtepi32_epi16(bits));
+        _mm256_storeu_si256((__m256i*)words, (__m256i)_mm512_cvtneps_pbh((__m512)load(values)));
         uint32_t* to = panels + row / kRows * size_a(K) + size_a(k) + row % kRows;
         for (int pair = 0; pair < 8; ++pair) to[pair * kRows] = words[pair];
     }

@@ -4,6 +4,8 @@
 // the result does not depend on how many threads share the work or who takes what.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels.hpp"
 #include "pool.hpp"
 #include "scratch.hpp"
@@ -17,8 +19,8 @@ using unrolled::Scratch;
 using unrolled::take;
 using unrolled::Worker;
 
-constexpr long kPackDepth = 256;   // steps packed before going on to the next panel
-constexpr long kPanelsTogether = 4;  // so that lines of the source are read whole
+constexpr long kPackSteps = 32;    // rows of an operand that are read side by side
+constexpr long kWidePanels = 32;   // panels packed from them before going on
 constexpr long kChunkRows = 224;   // rows and columns a thread takes at a time: a multiple of
 constexpr long kChunkCols = 256;   // every engine's block
 
@@ -27,6 +29,27 @@ inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
 inline const float* corner(const Matrix& m, long row, long col) {
     return m.trans ? m.data + col * m.ld + row : m.data + row * m.ld + col;
 }
+
+// The pieces in which threads lay out an operand: some panels over some steps. A piece goes along the
+// rows of the matrix as they lie in memory, a few at a time: strides of whole rows are what memory
+// is worst at. Where steps run along those rows, a piece is one panel over all steps; where panels
+// do, it is a few steps of many panels.
+struct Pieces {
+    long panels, K, wide, deep;
+
+    Pieces(long panels_, long K_, bool steps_along_rows)
+        : panels(panels_), K(K_), wide(steps_along_rows ? 1 : kWidePanels),
+          deep(steps_along_rows ? K_ : kPackSteps) {}
+
+    long count() const { return K == 0 ? 0 : ceil_div(panels, wide) * ceil_div(K, deep); }
+
+    template <class Pack>
+    void each(long item, Pack pack) const {
+        const long across = ceil_div(panels, wide), k = item / across * deep;
+        const long first = item % across * wide;
+        for (long p = first; p < at_most(panels, first + wide); ++p) pack(p, k, at_most(deep, K - k));
+    }
+};
 
 // An operand in an engine's panels.
 template <class E>
@@ -39,18 +62,16 @@ struct PackedRows {
         data = scratch.take<typename E::Packed>(panels() * E::size_a(depth));
     }
     long panels() const { return ceil_div(rows, E::kRows); }
-    const typename E::Packed* panel(long i) const { return data + i * E::size_a(depth); }
+    typename E::Packed* panel(long i) const { return data + i * E::size_a(depth); }
 
     void pack(const Matrix& m) {
-        const long items = ceil_div(panels(), kPanelsTogether);
-        for (long item; (item = take(&next)) < items;)
-            for (long k = 0; k < K; k += kPackDepth)
-                for (long p = item * kPanelsTogether;
-                     p < at_most(panels(), (item + 1) * kPanelsTogether); ++p) {
-                    const long row = p * E::kRows;
-                    E::pack_a(data + p * E::size_a(depth), k, corner(m, row, k), m.ld, m.trans,
-                              (int)at_most(E::kRows, rows - row), at_most(kPackDepth, K - k));
-                }
+        const Pieces pieces(panels(), K, !m.trans);
+        for (long item; (item = take(&next)) < pieces.count();)
+            pieces.each(item, [&](long p, long k, long steps) {
+                const long row = p * E::kRows;
+                E::pack_a(panel(p), k, corner(m, row, k), m.ld, m.trans,
+                          (int)at_most(E::kRows, rows - row), steps);
+            });
     }
 };
 
@@ -64,21 +85,23 @@ struct PackedCols {
         data = scratch.take<typename E::Packed>(panels() * E::size_b(depth));
     }
     long panels() const { return ceil_div(cols, E::kCols); }
-    const typename E::Packed* panel(long i) const { return data + i * E::size_b(depth); }
+    typename E::Packed* panel(long i) const { return data + i * E::size_b(depth); }
 
     void pack(const Matrix& m) {
-        const long items = ceil_div(panels(), kPanelsTogether);
-        for (long item; (item = take(&next)) < items;)
-            for (long k = 0; k < K; k += kPackDepth)
-                for (long p = item * kPanelsTogether;
-                     p < at_most(panels(), (item + 1) * kPanelsTogether); ++p)
-                    for (int strip = 0; strip < E::kCols / E::kWidth; ++strip) {
-                        const long col = p * E::kCols + strip * E::kWidth;
-                        const long valid = at_most(E::kWidth, cols - col);
-                        E::pack_b(data + p * E::size_b(depth), strip, k,
-                                  valid > 0 ? corner(m, k, col) : m.data, m.ld, m.trans,
-                                  valid > 0 ? (int)valid : 0, at_most(kPackDepth, K - k));
-                    }
+        const Pieces pieces(panels(), K, m.trans);
+        for (long item; (item = take(&next)) < pieces.count();)
+            pieces.each(item, [&](long p, long k, long steps) {
+                pack_panel(p, corner(m, k, p * E::kCols), m.ld, m.trans, k, steps);
+            });
+    }
+
+    // Steps [k, k + steps) of panel p, whose first number lies at src.
+    void pack_panel(long p, const float* src, long ld, bool trans, long k, long steps) {
+        for (int strip = 0; strip < E::kCols / E::kWidth; ++strip) {
+            const long col = strip * E::kWidth, valid = at_most(E::kWidth, cols - p * E::kCols - col);
+            E::pack_b(panel(p), strip, k, valid > 0 ? src + col * (trans ? ld : 1) : src, ld, trans,
+                      valid > 0 ? (int)valid : 0, steps);
+        }
     }
 };
 
@@ -104,17 +127,24 @@ struct Destination {
     }
 };
 
+struct NoMore {
+    void operator()(long, long, long, long) const {}
+};
+
 // c = a b from packed operands; next is shared by the threads and starts at zero. A thread goes
-// along the rows of c, so that it writes stretches of memory and not columns of it.
-template <class E>
+// along the rows of c, so that it writes stretches of memory and not columns of it. With each chunk
+// it has finished, rows [row, last_row) and columns [col, last_col), it calls `then`, while they
+// are in its cache; such chunks are the same ones however many threads there are.
+template <class E, class Then = NoMore>
 void multiply(const Worker& worker, const PackedRows<E>& a, const PackedCols<E>& b,
-              const Destination& to, long* next) {
+              const Destination& to, long* next, Then then = {}) {
     if (a.rows == 0 || b.cols == 0) return;
     [[maybe_unused]] const typename E::Session session;
     alignas(64) float sums[E::kRows * E::kCols];
     const long row_panels = kChunkRows / E::kRows;
-    const long fair = ceil_div(b.panels(), 2 * worker.count);  // a share for everyone
-    const long col_panels = at_most(kChunkCols / E::kCols, fair);
+    long col_panels = kChunkCols / E::kCols;
+    if (std::is_same<Then, NoMore>::value)  // a share for everyone
+        col_panels = at_most(col_panels, ceil_div(b.panels(), 2 * worker.count));
     const long across = ceil_div(b.panels(), col_panels);
     const long items = across * ceil_div(a.panels(), row_panels);
     for (long item; (item = take(next)) < items;) {
@@ -129,6 +159,8 @@ void multiply(const Worker& worker, const PackedRows<E>& a, const PackedCols<E>&
                     to.write(sums, E::kCols, row, col, rows, (int)at_most(E::kCols, b.cols - col),
                              k == 0);
                 }
+        then(p0 * E::kRows, at_most(p1 * E::kRows, a.rows), q0 * E::kCols,
+             at_most(q1 * E::kCols, b.cols));
     }
 }
 

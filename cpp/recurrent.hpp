@@ -47,7 +47,7 @@ struct ForwardJob {
         auto& job = *static_cast<ForwardJob*>(self);
         [[maybe_unused]] const typename E::Session session;
         const Share share(worker, job.args.H, kGroup);
-        for (long k = 0; k < job.args.H; k += kPackDepth)
+        for (long k = 0; k < job.args.H; k += kPackSteps)
             for (long group = share.first; group < share.last; ++group) job.pack(group, k);
         job.start(worker);
         worker.barrier();
@@ -62,7 +62,7 @@ struct ForwardJob {
     }
 
     void pack(long group, long k) {
-        const long H = args.H, ld = Cell::kGates * H, steps = at_most(kPackDepth, H - k);
+        const long H = args.H, ld = Cell::kGates * H, steps = at_most(kPackSteps, H - k);
         for (int strip = 0; strip < kColumns / E::kWidth; ++strip) {
             const int gate = strip * E::kWidth / kGroup;
             const long col = group * kGroup + strip * E::kWidth % kGroup;

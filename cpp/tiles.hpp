@@ -34,27 +34,38 @@ struct Split {
     }
 };
 
-constexpr int kWhole = -1;  // a part: the float rounded, infinities as they come
+constexpr int kWhole = -1;  // no part: the float rounded by the CPU, infinities as they come
 
 template <int Part>
 inline Words part_bits(Floats x) {
-    if constexpr (Part == kWhole) return round_bf16(x);
-    else return (Words)Split::part<Part>(x);
+    return (Words)Split::part<Part>(x);
 }
 
-// Two floats' bfloat16 in one word, the first in the low half.
+// 32 floats as bfloat16, the first 16 in the low half.
 template <int Part>
-inline Words pair_bf16(Floats first, Floats second) {
-    return (part_bits<Part>(first) >> 16) | part_bits<Part>(second);
+inline __m512i to_bf16(Floats first, Floats second) {
+    if constexpr (Part == kWhole) return (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+    const __m256i low = _mm512_cvtepi32_epi16((__m512i)(part_bits<Part>(first) >> 16));
+    const __m256i high = _mm512_cvtepi32_epi16((__m512i)(part_bits<Part>(second) >> 16));
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+
+// 16 pairs of floats, each in one word: the first's bfloat16 in its low half.
+template <int Part>
+inline __m512i pair_bf16(Floats first, Floats second) {
+    if constexpr (Part != kWhole)
+        return (__m512i)((part_bits<Part>(first) >> 16) | part_bits<Part>(second));
+    const __m512i interleave =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(interleave, to_bf16<kWhole>(first, second));
 }
 
 // 32 neighbours of a row to 16 words.
 template <int Part>
 inline void pack_row(uint32_t* to, const float* from, int valid) {
-    const __m512i a = (__m512i)(part_bits<Part>(load_some(from, valid)) >> 16);
-    const __m512i b = (__m512i)(part_bits<Part>(load_some(from + 16, valid - 16)) >> 16);
-    _mm256_storeu_si256((__m256i*)to, _mm512_cvtepi32_epi16(a));
-    _mm256_storeu_si256((__m256i*)(to + 8), _mm512_cvtepi32_epi16(b));
+    const __m512i words = to_bf16<Part>(load_some(from, valid), load_some(from + 16, valid - 16));
+    _mm512_storeu_si512(to, words);
 }
 
 // Transposes 16 x 16 words in place.
@@ -108,7 +119,7 @@ inline void tile_across(uint32_t* to, const float* src, long ld, int columns, lo
     for (int i = 0; i < 16; ++i) {
         const Floats first = 2 * i < K ? load_some(src + 2 * i * ld, columns) : Floats{};
         const Floats second = 2 * i + 1 < K ? load_some(src + (2 * i + 1) * ld, columns) : Floats{};
-        r[i] = (__m512i)pair_bf16<Part>(first, second);
+        r[i] = pair_bf16<Part>(first, second);
     }
     if (turned) transpose(r);
     for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + 16 * i, r[i]);
