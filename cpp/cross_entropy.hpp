@@ -200,7 +200,7 @@ struct CrossEntropyJob {
                 E::pack_a(ds.panel((i0 + r) / E::kRows), j0, values + r * kUnitCols, kUnitCols, false,
                           (int)at_most(E::kRows, n - r), m);
             for (long c = 0; c < m; c += E::kCols)
-                ds_cols.pack_panel((j0 + c) / E::kCols, values + c, kUnitCols, false, before + i0, n);
+                ds_cols.pack_panel((j0 + c) / E::kCols, values + c, kUnitCols, false, before + i0, n, V);
         }
     }
 

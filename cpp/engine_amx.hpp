@@ -23,10 +23,17 @@ struct AmxEngine {
             for (int half = 0; half < 2; ++half, to += kTileWords) {
                 const int lines = rows - 16 * half;
                 if (trans)
-                    tile_across(to, src + k * ld + 16 * half, ld, lines, K - k, true);
+                    tile_across(to, EvenLines{src, ld}.from(k, 16 * half), lines, K - k, true);
                 else
                     tile_along(to, src + 16 * half * ld + k, ld, lines, K - k, false);
             }
+    }
+
+    static void gather_a(uint32_t* panel, long k0, AnyLines src, int rows, long K) {
+        uint32_t* to = panel + size_a(k0);
+        for (long k = 0; k < K; k += 32)
+            for (int half = 0; half < 2; ++half, to += kTileWords)
+                tile_across(to, src.from(k, 16 * half), rows - 16 * half, K - k, true);
     }
 
     static void pack_b(uint32_t* panel, int strip, long k0, const float* src, long ld, bool trans,
@@ -36,7 +43,7 @@ struct AmxEngine {
             if (trans)
                 tile_along(to, src + k, ld, cols, K - k, true);
             else
-                tile_across(to, src + k * ld, ld, cols, K - k, false);
+                tile_across(to, EvenLines{src + k * ld, ld}, cols, K - k, false);
         }
     }
 
@@ -44,6 +51,12 @@ struct AmxEngine {
         uint32_t* tile = panels + row / 32 * size_a(K) + size_a(k / 32 * 32) + row % 32 / 16 * kTileWords;
         _mm256_storeu_si256((__m256i*)(tile + row % 16 * 16 + k % 32 / 2),
                             (__m256i)_mm512_cvtneps_pbh((__m512)load(values)));
+    }
+
+    static void put_b(uint32_t* panels, long K, long k, long col, const float* first,
+                      const float* second) {
+        uint32_t* tile = panels + col / 32 * size_b(K) + size_b(k / 32 * 32) + col % 32 / 16 * kTileWords;
+        _mm512_storeu_si512(tile + k % 32 / 2 * 16, pair_bf16<kWhole>(load(first), load(second)));
     }
 
     static void block(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows, float* out) {

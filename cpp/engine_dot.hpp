@@ -21,9 +21,19 @@ struct DotEngine {
         alignas(64) uint32_t tile[kTileWords];
         for (long k = 0; k < K; k += 32) {
             if (trans)
-                tile_across(tile, src + k * ld, ld, rows, K - k, false);
+                tile_across(tile, EvenLines{src + k * ld, ld}, rows, K - k, false);
             else
                 tile_along(tile, src + k, ld, rows, K - k, true);
+            uint32_t* to = panel + size_a(k0 + k);
+            for (int pair = 0; pair < 16; ++pair)
+                std::memcpy(to + pair * kRows, tile + 16 * pair, 4 * kRows);
+        }
+    }
+
+    static void gather_a(uint32_t* panel, long k0, AnyLines src, int rows, long K) {
+        alignas(64) uint32_t tile[kTileWords];
+        for (long k = 0; k < K; k += 32) {
+            tile_across(tile, src.from(k, 0), rows, K - k, false);
             uint32_t* to = panel + size_a(k0 + k);
             for (int pair = 0; pair < 16; ++pair)
                 std::memcpy(to + pair * kRows, tile + 16 * pair, 4 * kRows);
@@ -37,7 +47,7 @@ struct DotEngine {
             if (trans)
                 tile_along(tile, src + k, ld, cols, K - k, true);
             else
-                tile_across(tile, src + k * ld, ld, cols, K - k, false);
+                tile_across(tile, EvenLines{src + k * ld, ld}, cols, K - k, false);
             uint32_t* to = panel + size_b(k0 + k) + 16 * strip;
             for (int pair = 0; pair < 16; ++pair) std::memcpy(to + pair * kCols, tile + 16 * pair, 64);
         }
@@ -48,6 +58,12 @@ struct DotEngine {
         _mm256_storeu_si256((__m256i*)words, (__m256i)_mm512_cvtneps_pbh((__m512)load(values)));
         uint32_t* to = panels + row / kRows * size_a(K) + size_a(k) + row % kRows;
         for (int pair = 0; pair < 8; ++pair) to[pair * kRows] = words[pair];
+    }
+
+    static void put_b(uint32_t* panels, long K, long k, long col, const float* first,
+                      const float* second) {
+        uint32_t* to = panels + col / kCols * size_b(K) + size_b(k) + col % kCols;
+        _mm512_storeu_si512(to, pair_bf16<kWhole>(load(first), load(second)));
     }
 
     static void block(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows, float* out) {

@@ -4,7 +4,9 @@
 //   A panels: kRows rows, [k][row]      B panels: kCols columns, [k][column]
 // so that the inner loop walks both without a stride. All engines share this interface:
 //   pack_a, pack_b   lay out a panel from a row-major matrix or its transpose, zeros to the edges
+//   gather_a         the same from rows of a transpose that lie anywhere
 //   put_a            writes 16 neighbours of one row, as a time loop produces them
+//   put_b            writes 16 neighbours of two following steps, the first an even one
 //   block            multiplies panels over steps [k0, k1) into out, kCols floats a row
 #pragma once
 
@@ -45,6 +47,12 @@ struct FloatEngine {
                 to[k * kRows + r] = r < rows ? rounded(src[r * ld + k]) : 0.0f;
     }
 
+    static void gather_a(float* panel, long k0, AnyLines src, int rows, long K) {
+        float* to = panel + k0 * kRows;
+        for (long k = 0; k < K; ++k, to += kRows)
+            for (int r = 0; r < kRows; r += kLanes) copy(to + r, src[k] + r, rows - r, kRows - r);
+    }
+
     // Columns [0, cols) of a strip, at most kWidth, to the panel's strip-th.
     static void pack_b(float* panel, int strip, long k0, const float* src, long ld, bool trans,
                        int cols, long K) {
@@ -63,6 +71,15 @@ struct FloatEngine {
     static void put_a(float* panels, long K, long row, long k, const float* values) {
         float* to = panels + row / kRows * size_a(K) + k * kRows + row % kRows;
         for (int i = 0; i < kStrip; ++i) to[i * kRows] = rounded(values[i]);
+    }
+
+    static void put_b(float* panels, long K, long k, long col, const float* first,
+                      const float* second) {
+        for (int j = 0; j < kStrip; j += kLanes) {
+            float* to = panels + (col + j) / kCols * size_b(K) + k * kCols + (col + j) % kCols;
+            store(to, rounded(load(first + j)));
+            store(to + kCols, rounded(load(second + j)));
+        }
     }
 
     static void block(const float* a, const float* b, long k0, long k1, int rows, float* out) {

@@ -36,10 +36,17 @@ struct SplitEngine {
                 const int lines = rows - 16 * half;
                 uint32_t* tile = to + half * kTileWords;
                 if (trans)
-                    across(tile, src + k * ld + 16 * half, ld, lines, K - k, true);
+                    across(tile, EvenLines{src, ld}.from(k, 16 * half), lines, K - k, true);
                 else
                     along(tile, src + 16 * half * ld + k, ld, lines, K - k, false);
             }
+    }
+
+    static void gather_a(uint32_t* panel, long k0, AnyLines src, int rows, long K) {
+        uint32_t* to = panel + size_a(k0);
+        for (long k = 0; k < K; k += 32, to += kStep)
+            for (int half = 0; half < 2; ++half)
+                across(to + half * kTileWords, src.from(k, 16 * half), rows - 16 * half, K - k, true);
     }
 
     static void pack_b(uint32_t* panel, int strip, long k0, const float* src, long ld, bool trans,
@@ -49,7 +56,7 @@ struct SplitEngine {
             if (trans)
                 along(to, src + k, ld, cols, K - k, true);
             else
-                across(to, src + k * ld, ld, cols, K - k, false);
+                across(to, EvenLines{src + k * ld, ld}, cols, K - k, false);
         }
     }
 
@@ -60,6 +67,16 @@ struct SplitEngine {
         put<0>(tile, x);
         put<1>(tile + 2 * kTileWords, x);
         put<2>(tile + 4 * kTileWords, x);
+    }
+
+    static void put_b(uint32_t* panels, long K, long k, long col, const float* first,
+                      const float* second) {
+        uint32_t* to = panels + col / 32 * size_b(K) + size_b(k / 32 * 32) +
+                       col % 32 / 16 * kTileWords + k % 32 / 2 * 16;
+        const Floats x = load(first), y = load(second);
+        _mm512_storeu_si512(to, pair_bf16<0>(x, y));
+        _mm512_storeu_si512(to + 2 * kTileWords, pair_bf16<1>(x, y));
+        _mm512_storeu_si512(to + 4 * kTileWords, pair_bf16<2>(x, y));
     }
 
     static void block(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows, float* out) {
@@ -82,10 +99,11 @@ private:
         tile_along<2>(to + 4 * kTileWords, src, ld, lines, K, turned);
     }
 
-    static void across(uint32_t* to, const float* src, long ld, int columns, long K, bool turned) {
-        tile_across<0>(to, src, ld, columns, K, turned);
-        tile_across<1>(to + 2 * kTileWords, src, ld, columns, K, turned);
-        tile_across<2>(to + 4 * kTileWords, src, ld, columns, K, turned);
+    template <class Lines>
+    static void across(uint32_t* to, Lines src, int columns, long K, bool turned) {
+        tile_across<0>(to, src, columns, K, turned);
+        tile_across<1>(to + 2 * kTileWords, src, columns, K, turned);
+        tile_across<2>(to + 4 * kTileWords, src, columns, K, turned);
     }
 
     template <int Tiles>

@@ -20,29 +20,25 @@ struct ProductArgs {
     bool accumulate;
 };
 
-// A recurrence over packed sequences: sizes[t] rows at step t, never growing, P rows in all.
-// gates is (P, G H): x Wx + b on entry to the forward, the gates after it. The RNN has no c.
+// A recurrence over packed sequences: sizes[t] rows at step t, never growing, P rows in all, from
+// x (P, D), Wx (D, G H), Wh (H, G H), b (G H), h0 and c0 (N, H) to h (P, H). What the way back needs
+// of the LSTM is kept by strips of 16 hidden columns, so that a strip's steps follow each other in
+// memory: gates (H / 16, P, 4, 16) and c (H / 16, P, 16), the last strip filled up. The RNN has
+// neither.
 struct RecurrentArgs {
-    long T, N, P, H;
+    long T, N, P, D, H;
     const long* sizes;
-    const float *Wh, *h0, *c0;
-    float *gates, *h, *c;
+    const float *x, *Wx, *Wh, *b, *h0, *c0;
+    float *h, *gates, *c;
 };
 
-// Back through the steps: from dh (P, H), and dc0 (N, H) that holds the derivative by the final
-// cell state on entry, to da (P, G H), dh0 (N, H), dc0 and db (G H).
+// All the way back: from dh (P, H), and dc0 (N, H) that holds the derivative by the final cell state
+// on entry, to the derivative by each of the forward's arguments.
 struct RecurrentGradArgs {
-    long T, N, P, H;
+    long T, N, P, D, H;
     const long* sizes;
-    const float *Wh, *c0, *gates, *h, *c, *dh;
-    float *da, *dh0, *dc0, *db;
-};
-
-// What follows the way back over P rows: dx (P, D) = da Wx^T, dWx (D, G) = x^T da, dWh (H, G).
-struct GradientsArgs {
-    long P, D, H, G;
-    const float *da, *x, *prev_h, *Wx;
-    float *dx, *dWx, *dWh;
+    const float *x, *Wx, *Wh, *h0, *c0, *h, *gates, *c, *dh;
+    float *dx, *dWx, *dWh, *db, *dh0, *dc0;
 };
 
 // Softmax loss of h W + b for P rows of width H and V words, weighted by row; smoothing is the part
@@ -74,7 +70,6 @@ struct Kernels {
     void (*rnn_backward[kPrecisions])(const RecurrentGradArgs&);
     void (*lstm_forward[kPrecisions])(const RecurrentArgs&);
     void (*lstm_backward[kPrecisions])(const RecurrentGradArgs&);
-    void (*gradients[kPrecisions])(const GradientsArgs&);
     void (*cross_entropy[kPrecisions])(CrossEntropyArgs&);
     void (*adam)(const AdamArgs&);
     void (*sigmoid)(const float* x, float* y, long size);

@@ -89,67 +89,38 @@ public:
         table_->product[bf16](args);
     }
 
-    void rnn_forward(Ids sizes, In Wh, In h0, Out h, bool bf16) const {
-        need(h0.ndim() == 2, "h0 must have two axes");
-        const long N = rows(h0), H = static_cast<long>(h0.shape(1)), P = rows(h);
-        check_sizes(sizes, N, P);
-        need(is(Wh, H, H) && is(h, P, H), "shapes do not fit");
-        const RecurrentArgs args{rows(sizes), N, P, H, data(sizes), Wh.data(), h0.data(), nullptr,
-                                 h.data(), h.data(), nullptr};
+    void rnn_forward(Ids sizes, In x, In Wx, In Wh, In b, In h0, Out h, bool bf16) const {
+        const RecurrentArgs args = forward_args(1, sizes, x, Wx, Wh, b, h0, h);
         nb::gil_scoped_release release;
         table_->rnn_forward[bf16](args);
     }
 
-    void lstm_forward(Ids sizes, In Wh, In h0, In c0, Out gates, Out h, Out c, bool bf16) const {
-        need(h0.ndim() == 2, "h0 must have two axes");
-        const long N = rows(h0), H = static_cast<long>(h0.shape(1)), P = rows(h);
-        check_sizes(sizes, N, P);
-        need(is(Wh, H, 4 * H) && is(c0, N, H) && is(gates, P, 4 * H) && is(h, P, H) && is(c, P, H),
-             "shapes do not fit");
-        const RecurrentArgs args{rows(sizes), N, P, H, data(sizes), Wh.data(), h0.data(), c0.data(),
-                                 gates.data(), h.data(), c.data()};
+    void lstm_forward(Ids sizes, In x, In Wx, In Wh, In b, In h0, In c0, Out h, Out gates, Out c,
+                      bool bf16) const {
+        RecurrentArgs args = forward_args(4, sizes, x, Wx, Wh, b, h0, h);
+        check_kept(args.N, args.P, args.H, c0, gates, c);
+        args.c0 = c0.data(), args.gates = gates.data(), args.c = c.data();
         nb::gil_scoped_release release;
         table_->lstm_forward[bf16](args);
     }
 
-    void rnn_backward(Ids sizes, In Wh, In h, In dh, Out da, Out dh0, Out db, bool bf16) const {
-        need(dh0.ndim() == 2, "dh0 must have two axes");
-        const long N = rows(dh0), H = static_cast<long>(dh0.shape(1)), P = rows(h);
-        check_sizes(sizes, N, P);
-        need(is(Wh, H, H) && is(h, P, H) && is(dh, P, H) && is(da, P, H) && is(db, H),
-             "shapes do not fit");
-        const RecurrentGradArgs args{rows(sizes), N, P, H, data(sizes), Wh.data(), nullptr, nullptr,
-                                     h.data(), nullptr, dh.data(), da.data(), dh0.data(), nullptr,
-                                     db.data()};
+    void rnn_backward(Ids sizes, In x, In Wx, In Wh, In h0, In h, In dh, Out dx, Out dWx, Out dWh,
+                      Out db, Out dh0, bool bf16) const {
+        const RecurrentGradArgs args =
+            backward_args(1, sizes, x, Wx, Wh, h0, h, dh, dx, dWx, dWh, db, dh0);
         nb::gil_scoped_release release;
         table_->rnn_backward[bf16](args);
     }
 
-    void lstm_backward(Ids sizes, In Wh, In c0, In gates, In h, In c, In dh, Out da, Out dh0,
-                       Out dc0, Out db, bool bf16) const {
-        need(dh0.ndim() == 2, "dh0 must have two axes");
-        const long N = rows(dh0), H = static_cast<long>(dh0.shape(1)), P = rows(h);
-        check_sizes(sizes, N, P);
-        need(is(Wh, H, 4 * H) && is(c0, N, H) && is(dc0, N, H) && is(gates, P, 4 * H) &&
-                 is(h, P, H) && is(c, P, H) && is(dh, P, H) && is(da, P, 4 * H) && is(db, 4 * H),
-             "shapes do not fit");
-        const RecurrentGradArgs args{rows(sizes), N, P, H, data(sizes), Wh.data(), c0.data(),
-                                     gates.data(), h.data(), c.data(), dh.data(), da.data(),
-                                     dh0.data(), dc0.data(), db.data()};
+    void lstm_backward(Ids sizes, In x, In Wx, In Wh, In h0, In c0, In h, In gates, In c, In dh,
+                       Out dx, Out dWx, Out dWh, Out db, Out dh0, Out dc0, bool bf16) const {
+        RecurrentGradArgs args =
+            backward_args(4, sizes, x, Wx, Wh, h0, h, dh, dx, dWx, dWh, db, dh0);
+        check_kept(args.N, args.P, args.H, c0, gates, c);
+        need(is(dc0, args.N, args.H), "dc0 does not fit");
+        args.c0 = c0.data(), args.gates = gates.data(), args.c = c.data(), args.dc0 = dc0.data();
         nb::gil_scoped_release release;
         table_->lstm_backward[bf16](args);
-    }
-
-    void gradients(In da, In x, In prev_h, In Wx, Out dx, Out dWx, Out dWh, bool bf16) const {
-        need(da.ndim() == 2 && x.ndim() == 2 && prev_h.ndim() == 2, "arrays must have two axes");
-        const long P = rows(da), G = static_cast<long>(da.shape(1));
-        const long D = static_cast<long>(x.shape(1)), H = static_cast<long>(prev_h.shape(1));
-        need(rows(x) == P && rows(prev_h) == P && is(Wx, D, G) && is(dx, P, D) && is(dWx, D, G) &&
-                 is(dWh, H, G), "shapes do not fit");
-        const GradientsArgs args{P, D, H, G, da.data(), x.data(), prev_h.data(), Wx.data(),
-                                 dx.data(), dWx.data(), dWh.data()};
-        nb::gil_scoped_release release;
-        table_->gradients[bf16](args);
     }
 
     double cross_entropy(In h, In w, bool w_trans, In b, Ids y, In weights, Out dh, Out dw, Out db,
@@ -187,6 +158,45 @@ public:
     }
 
 private:
+    static RecurrentArgs forward_args(long gates, const Ids& sizes, const In& x, const In& Wx,
+                                      const In& Wh, const In& b, const In& h0, const Out& h) {
+        need(x.ndim() == 2 && h0.ndim() == 2, "x and h0 must have two axes");
+        const long P = rows(x), D = static_cast<long>(x.shape(1));
+        const long N = rows(h0), H = static_cast<long>(h0.shape(1));
+        check_sizes(sizes, N, P);
+        need(is(Wx, D, gates * H) && is(Wh, H, gates * H) && is(b, gates * H) && is(h, P, H),
+             "shapes do not fit");
+        return {rows(sizes), N, P, D, H, data(sizes), x.data(), Wx.data(), Wh.data(), b.data(),
+                h0.data(), nullptr, h.data(), nullptr, nullptr};
+    }
+
+    static RecurrentGradArgs backward_args(long gates, const Ids& sizes, const In& x, const In& Wx,
+                                           const In& Wh, const In& h0, const In& h, const In& dh,
+                                           const Out& dx, const Out& dWx, const Out& dWh,
+                                           const Out& db, const Out& dh0) {
+        need(x.ndim() == 2 && h0.ndim() == 2, "x and h0 must have two axes");
+        const long P = rows(x), D = static_cast<long>(x.shape(1));
+        const long N = rows(h0), H = static_cast<long>(h0.shape(1)), G = gates * H;
+        check_sizes(sizes, N, P);
+        need(is(Wx, D, G) && is(Wh, H, G) && is(h, P, H) && is(dh, P, H) && is(dx, P, D) &&
+                 is(dWx, D, G) && is(dWh, H, G) && is(db, G) && is(dh0, N, H),
+             "shapes do not fit");
+        return {rows(sizes), N, P, D, H, data(sizes), x.data(), Wx.data(), Wh.data(), h0.data(),
+                nullptr, h.data(), nullptr, nullptr, dh.data(), dx.data(), dWx.data(), dWh.data(),
+                db.data(), dh0.data(), nullptr};
+    }
+
+    // What an LSTM keeps, by strips of 16 hidden columns.
+    template <class A>
+    static void check_kept(long N, long P, long H, const In& c0, const A& gates, const A& c) {
+        const long strips = (H + 15) / 16;
+        need(is(c0, N, H), "c0 does not fit");
+        need(gates.ndim() == 4 && rows(gates) == strips && (long)gates.shape(1) == P &&
+                 gates.shape(2) == 4 && gates.shape(3) == 16, "gates do not fit");
+        need(c.ndim() == 3 && rows(c) == strips && (long)c.shape(1) == P && c.shape(2) == 16,
+             "c does not fit");
+    }
+
     std::string name_;
     const Kernels* table_;
 };
@@ -209,17 +219,18 @@ NB_MODULE(_compiled, m) {
         .def_prop_ro("name", &Path::name)
         .def("product", &Path::product, "a"_as_is, nb::arg("a_trans"), "b"_as_is,
              nb::arg("b_trans"), "c"_as_is, nb::arg("bias").noconvert().none(), nb::arg("accumulate"), nb::arg("bf16"))
-        .def("rnn_forward", &Path::rnn_forward, "sizes"_as_is, "Wh"_as_is, "h0"_as_is, "h"_as_is,
+        .def("rnn_forward", &Path::rnn_forward, "sizes"_as_is, "x"_as_is, "Wx"_as_is, "Wh"_as_is,
+             "b"_as_is, "h0"_as_is, "h"_as_is, nb::arg("bf16"))
+        .def("lstm_forward", &Path::lstm_forward, "sizes"_as_is, "x"_as_is, "Wx"_as_is, "Wh"_as_is,
+             "b"_as_is, "h0"_as_is, "c0"_as_is, "h"_as_is, "gates"_as_is, "c"_as_is,
              nb::arg("bf16"))
-        .def("rnn_backward", &Path::rnn_backward, "sizes"_as_is, "Wh"_as_is, "h"_as_is, "dh"_as_is,
-             "da"_as_is, "dh0"_as_is, "db"_as_is, nb::arg("bf16"))
-        .def("lstm_forward", &Path::lstm_forward, "sizes"_as_is, "Wh"_as_is, "h0"_as_is,
-             "c0"_as_is, "gates"_as_is, "h"_as_is, "c"_as_is, nb::arg("bf16"))
-        .def("lstm_backward", &Path::lstm_backward, "sizes"_as_is, "Wh"_as_is, "c0"_as_is,
-             "gates"_as_is, "h"_as_is, "c"_as_is, "dh"_as_is, "da"_as_is, "dh0"_as_is,
-             "dc0"_as_is, "db"_as_is, nb::arg("bf16"))
-        .def("gradients", &Path::gradients, "da"_as_is, "x"_as_is, "prev_h"_as_is, "Wx"_as_is,
-             "dx"_as_is, "dWx"_as_is, "dWh"_as_is, nb::arg("bf16"))
+        .def("rnn_backward", &Path::rnn_backward, "sizes"_as_is, "x"_as_is, "Wx"_as_is, "Wh"_as_is,
+             "h0"_as_is, "h"_as_is, "dh"_as_is, "dx"_as_is, "dWx"_as_is, "dWh"_as_is, "db"_as_is,
+             "dh0"_as_is, nb::arg("bf16"))
+        .def("lstm_backward", &Path::lstm_backward, "sizes"_as_is, "x"_as_is, "Wx"_as_is,
+             "Wh"_as_is, "h0"_as_is, "c0"_as_is, "h"_as_is, "gates"_as_is, "c"_as_is, "dh"_as_is,
+             "dx"_as_is, "dWx"_as_is, "dWh"_as_is, "db"_as_is, "dh0"_as_is, "dc0"_as_is,
+             nb::arg("bf16"))
         .def("cross_entropy", &Path::cross_entropy, "h"_as_is, "w"_as_is, nb::arg("w_trans"),
              "b"_as_is, "y"_as_is, "weights"_as_is, "dh"_as_is, "dw"_as_is, "db"_as_is,
              nb::arg("bf16"), nb::arg("smoothing") = 0.0f)

@@ -51,11 +51,17 @@ struct Pieces {
     }
 };
 
-// An operand in an engine's panels.
+// Where the rows or columns of a panel lie in the product.
+struct Place {
+    long first, count;
+};
+
+// An operand in an engine's panels. Panels follow each other in the product unless places are given.
 template <class E>
 struct PackedRows {
     typename E::Packed* data = nullptr;
     long rows = 0, K = 0, depth = 0, next = 0;
+    const Place* places = nullptr;
 
     void reserve(Scratch& scratch, long rows_, long K_) {
         rows = rows_, K = K_, depth = round_up(K_, E::kDepth), next = 0;
@@ -63,6 +69,8 @@ struct PackedRows {
     }
     long panels() const { return ceil_div(rows, E::kRows); }
     typename E::Packed* panel(long i) const { return data + i * E::size_a(depth); }
+    long first(long p) const { return places ? places[p].first : p * E::kRows; }
+    long count(long p) const { return places ? places[p].count : at_most(E::kRows, rows - p * E::kRows); }
 
     void pack(const Matrix& m) {
         const Pieces pieces(panels(), K, !m.trans);
@@ -73,12 +81,23 @@ struct PackedRows {
                           (int)at_most(E::kRows, rows - row), steps);
             });
     }
+
+    // The transpose of K lines that lie anywhere.
+    void gather(const float* const* lines) {
+        const Pieces pieces(panels(), K, false);
+        for (long item; (item = take(&next)) < pieces.count();)
+            pieces.each(item, [&](long p, long k, long steps) {
+                const long row = p * E::kRows;
+                E::gather_a(panel(p), k, {lines + k, row}, (int)at_most(E::kRows, rows - row), steps);
+            });
+    }
 };
 
 template <class E>
 struct PackedCols {
     typename E::Packed* data = nullptr;
     long cols = 0, K = 0, depth = 0, next = 0;
+    const Place* places = nullptr;
 
     void reserve(Scratch& scratch, long cols_, long K_) {
         cols = cols_, K = K_, depth = round_up(K_, E::kDepth), next = 0;
@@ -86,19 +105,21 @@ struct PackedCols {
     }
     long panels() const { return ceil_div(cols, E::kCols); }
     typename E::Packed* panel(long i) const { return data + i * E::size_b(depth); }
+    long first(long q) const { return places ? places[q].first : q * E::kCols; }
+    long count(long q) const { return places ? places[q].count : at_most(E::kCols, cols - q * E::kCols); }
 
     void pack(const Matrix& m) {
         const Pieces pieces(panels(), K, m.trans);
         for (long item; (item = take(&next)) < pieces.count();)
             pieces.each(item, [&](long p, long k, long steps) {
-                pack_panel(p, corner(m, k, p * E::kCols), m.ld, m.trans, k, steps);
+                pack_panel(p, corner(m, k, p * E::kCols), m.ld, m.trans, k, steps, cols);
             });
     }
 
-    // Steps [k, k + steps) of panel p, whose first number lies at src.
-    void pack_panel(long p, const float* src, long ld, bool trans, long k, long steps) {
+    // Steps [k, k + steps) of panel p, whose first number lies at src; columns from `exist` on are 0.
+    void pack_panel(long p, const float* src, long ld, bool trans, long k, long steps, long exist) {
         for (int strip = 0; strip < E::kCols / E::kWidth; ++strip) {
-            const long col = strip * E::kWidth, valid = at_most(E::kWidth, cols - p * E::kCols - col);
+            const long col = strip * E::kWidth, valid = at_most(E::kWidth, exist - p * E::kCols - col);
             E::pack_b(panel(p), strip, k, valid > 0 ? src + col * (trans ? ld : 1) : src, ld, trans,
                       valid > 0 ? (int)valid : 0, steps);
         }
@@ -153,11 +174,10 @@ void multiply(const Worker& worker, const PackedRows<E>& a, const PackedCols<E>&
         for (long k = 0; k == 0 || k < a.depth; k += E::kBlock)
             for (long p = p0; p < p1; ++p)
                 for (long q = q0; q < q1; ++q) {
-                    const long row = p * E::kRows, col = q * E::kCols;
-                    const int rows = (int)at_most(E::kRows, a.rows - row);
+                    const int rows = (int)a.count(p), cols = (int)b.count(q);
+                    if (cols <= 0) continue;
                     E::block(a.panel(p), b.panel(q), k, at_most(k + E::kBlock, a.depth), rows, sums);
-                    to.write(sums, E::kCols, row, col, rows, (int)at_most(E::kCols, b.cols - col),
-                             k == 0);
+                    to.write(sums, E::kCols, a.first(p), b.first(q), rows, cols, k == 0);
                 }
         then(p0 * E::kRows, at_most(p1 * E::kRows, a.rows), q0 * E::kCols,
              at_most(q1 * E::kCols, b.cols));

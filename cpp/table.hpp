@@ -3,9 +3,9 @@
 
 #include "cross_entropy.hpp"
 #include "elementwise.hpp"
-#include "gradients.hpp"
 #include "kernels.hpp"
-#include "recurrent.hpp"
+#include "recurrent_backward.hpp"
+#include "recurrent_forward.hpp"
 
 namespace {
 
@@ -16,7 +16,6 @@ void use_engine(unrolled::Kernels& table, unrolled::Precision precision) {
     table.rnn_backward[precision] = recurrent_backward<E, RnnCell>;
     table.lstm_forward[precision] = recurrent_forward<E, LstmCell>;
     table.lstm_backward[precision] = recurrent_backward<E, LstmCell>;
-    table.gradients[precision] = gradients<E>;
     table.cross_entropy[precision] = cross_entropy<E>;
 }
 

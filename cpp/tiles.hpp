@@ -112,13 +112,13 @@ inline void tile_along(uint32_t* to, const float* src, long ld, int lines, long 
     for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + 16 * i, r[i]);
 }
 
-// One tile from 32 lines that run across K: word [pair][column], or [column][pair] where turned.
-template <int Part = kWhole>
-inline void tile_across(uint32_t* to, const float* src, long ld, int columns, long K, bool turned) {
+// One tile from 32 lines src[i] that run across K: word [pair][column], or [column][pair] where turned.
+template <int Part = kWhole, class Lines>
+inline void tile_across(uint32_t* to, Lines src, int columns, long K, bool turned) {
     __m512i r[16];
     for (int i = 0; i < 16; ++i) {
-        const Floats first = 2 * i < K ? load_some(src + 2 * i * ld, columns) : Floats{};
-        const Floats second = 2 * i + 1 < K ? load_some(src + (2 * i + 1) * ld, columns) : Floats{};
+        const Floats first = 2 * i < K ? load_some(src[2 * i], columns) : Floats{};
+        const Floats second = 2 * i + 1 < K ? load_some(src[2 * i + 1], columns) : Floats{};
         r[i] = pair_bf16<Part>(first, second);
     }
     if (turned) transpose(r);

@@ -76,6 +76,24 @@ inline Words round_bf16(Floats x) {
 
 inline Floats to_bf16(Floats x) { return (Floats)round_bf16(x); }
 
+// The rows of a matrix, from its first number and the distance of its rows.
+struct EvenLines {
+    const float* first;
+    long ld;
+
+    const float* operator[](long i) const { return first + i * ld; }
+    EvenLines from(long line, long col) const { return {first + line * ld + col, ld}; }
+};
+
+// Rows that lie anywhere.
+struct AnyLines {
+    const float* const* lines;
+    long col;
+
+    const float* operator[](long i) const { return lines[i] + col; }
+    AnyLines from(long line, long col_) const { return {lines + line, col + col_}; }
+};
+
 inline long round_up(long n, long multiple) { return (n + multiple - 1) / multiple * multiple; }
 inline long at_most(long a, long b) { return a < b ? a : b; }
 

@@ -8,26 +8,28 @@ from unrolled.kernels.adam import adam_step
 from unrolled.kernels.choice import PATHS, Status, compiled, status
 from unrolled.kernels.products import product
 from unrolled.kernels.recurrence import (
-    lstm_loop_backward,
-    lstm_loop_forward,
-    recurrent_gradients,
-    rnn_loop_backward,
-    rnn_loop_forward,
+    LSTMStates,
+    lstm_backward,
+    lstm_forward,
+    rnn_backward,
+    rnn_forward,
+    unstripped,
 )
 from unrolled.kernels.vocabulary import CrossEntropy, cross_entropy
 
 __all__ = [
     "PATHS",
     "CrossEntropy",
+    "LSTMStates",
     "Status",
     "adam_step",
     "compiled",
     "cross_entropy",
-    "lstm_loop_backward",
-    "lstm_loop_forward",
+    "lstm_backward",
+    "lstm_forward",
     "product",
-    "recurrent_gradients",
-    "rnn_loop_backward",
-    "rnn_loop_forward",
+    "rnn_backward",
+    "rnn_forward",
     "status",
+    "unstripped",
 ]

@@ -1,4 +1,9 @@
-"""The compiled twins of the packed layers' time loops; see `unrolled.layers.rnn` and `.lstm`."""
+"""The compiled twins of the packed layers, whole; see `unrolled.layers.rnn` and `.lstm`.
+
+What the LSTM's way back needs, the kernels keep by strips of 16 hidden columns, so that what a step
+touches follows each other in memory: gates (S, P, 4, 16) and c (S, P, 16), where S strips make up
+the width H, the last one filled up. `unstripped` lays such an array out as the layers have it.
+"""
 
 from __future__ import annotations
 
@@ -13,176 +18,200 @@ from unrolled.kernels.choice import compiled
 
 Array = NDArray[Any]
 
+_STRIP = 16
 
-class RNNLoopGrads(NamedTuple):
-    """Derivatives by the pre-activations (P, H), by h0 and by b."""
 
-    da: Array
+class RNNGrads(NamedTuple):
+    """Derivatives by each of the forward's arguments."""
+
+    dx: Array
     dh0: Array
+    dWx: Array
+    dWh: Array
     db: Array
 
 
-class LSTMLoopGrads(NamedTuple):
-    """Derivatives by the pre-activations (P, 4 H), by h0, by c0 and by b."""
+class LSTMGrads(NamedTuple):
+    """Derivatives by each of the forward's arguments."""
 
-    da: Array
+    dx: Array
     dh0: Array
+    dWx: Array
+    dWh: Array
+    db: Array
     dc0: Array
-    db: Array
 
 
-def rnn_loop_forward(
-    a: Array, Wh: Array, h0: Array, batch_sizes: Sequence[int], *, precision: str
-) -> Array:
-    """Turn the input's part of the pre-activations into states, in place.
+class LSTMStates(NamedTuple):
+    """The states (P, H), and by strips the gates and cell states."""
+
+    h: Array
+    gates: Array
+    c: Array
+
+
+def unstripped(kept: Array, width: int) -> Array:
+    """Lay out an array that is kept by strips as the layers have it.
 
     Parameters
     ----------
-    a : (P, H) float32, C order
-        ``x @ Wx + b``; overwritten.
-    Wh : (H, H) float32
+    kept : (S, P, 16) or (S, P, G, 16)
+    width : int
+        H.
+
+    Returns
+    -------
+    (P, H) or (P, G H)
+    """
+    strips, tokens = kept.shape[:2]
+    apart = kept.reshape(strips, tokens, -1, _STRIP).transpose(1, 2, 0, 3)
+    whole: Array = apart.reshape(tokens, -1, strips * _STRIP)[:, :, :width].reshape(tokens, -1)
+    return whole
+
+
+def rnn_forward(
+    x: Array,
+    h0: Array,
+    Wx: Array,
+    Wh: Array,
+    b: Array,
+    batch_sizes: Sequence[int],
+    *,
+    precision: str,
+) -> Array:
+    """Tanh recurrence over packed sequences.
+
+    Parameters
+    ----------
+    x : (P, D) float32
     h0 : (N, H) float32
+    Wx : (D, H) float32
+    Wh : (H, H) float32
+    b : (H,) float32
     batch_sizes : T ints
     precision : "float32" or "bfloat16"
 
     Returns
     -------
-    h : (P, H), which is ``a``
+    h : (P, H)
     """
-    bf16 = precision == "bfloat16"
-    compiled().rnn_forward(counts(batch_sizes), rows(Wh), rows(h0), a, bf16)
-    return a
+    h = np.empty((len(x), h0.shape[1]), np.float32)
+    arrays = rows(x), rows(Wx), rows(Wh), rows(b), rows(h0), h
+    compiled().rnn_forward(counts(batch_sizes), *arrays, precision == "bfloat16")
+    return h
 
 
-def rnn_loop_backward(
-    dh: Array, Wh: Array, h: Array, h0: Array, batch_sizes: Sequence[int], *, precision: str
-) -> RNNLoopGrads:
-    """Go back through the steps of `rnn_loop_forward`.
+def rnn_backward(
+    dh: Array,
+    x: Array,
+    h0: Array,
+    Wx: Array,
+    Wh: Array,
+    h: Array,
+    batch_sizes: Sequence[int],
+    *,
+    precision: str,
+) -> RNNGrads:
+    """Go all the way back through `rnn_forward`.
 
     Parameters
     ----------
     dh : (P, H) float32
+    x : (P, D) float32
+    h0 : (N, H) float32
+    Wx : (D, H) float32
     Wh : (H, H) float32
     h : (P, H) float32
-    h0 : (N, H) float32
     batch_sizes : T ints
     precision : "float32" or "bfloat16"
 
     Returns
     -------
-    RNNLoopGrads
+    RNNGrads
     """
-    da, dh0 = np.empty(h.shape, np.float32), np.empty(h0.shape, np.float32)
-    db = np.empty(h.shape[1], np.float32)
-    bf16 = precision == "bfloat16"
-    compiled().rnn_backward(counts(batch_sizes), rows(Wh), rows(h), rows(dh), da, dh0, db, bf16)
-    return RNNLoopGrads(da, dh0, db)
+    dx, dWx, dWh = (np.empty(a.shape, np.float32) for a in (x, Wx, Wh))
+    db, dh0 = np.empty(Wh.shape[1], np.float32), np.empty(h0.shape, np.float32)
+    arrays = rows(x), rows(Wx), rows(Wh), rows(h0), rows(h), rows(dh), dx, dWx, dWh, db, dh0
+    compiled().rnn_backward(counts(batch_sizes), *arrays, precision == "bfloat16")
+    return RNNGrads(dx, dh0, dWx, dWh, db)
 
 
-def lstm_loop_forward(
-    gates: Array, Wh: Array, h0: Array, c0: Array, batch_sizes: Sequence[int], *, precision: str
-) -> tuple[Array, Array]:
-    """Turn the input's part of the pre-activations into gates, in place.
-
-    Parameters
-    ----------
-    gates : (P, 4 H) float32, C order
-        ``x @ Wx + b``; overwritten by the gates.
-    Wh : (H, 4 H) float32
-    h0, c0 : (N, H) float32
-    batch_sizes : T ints
-    precision : "float32" or "bfloat16"
-
-    Returns
-    -------
-    h, c : (P, H)
-    """
-    h = np.empty((len(gates), h0.shape[1]), np.float32)
-    c = np.empty_like(h)
-    bf16 = precision == "bfloat16"
-    compiled().lstm_forward(counts(batch_sizes), rows(Wh), rows(h0), rows(c0), gates, h, c, bf16)
-    return h, c
-
-
-def lstm_loop_backward(
-    dh: Array,
-    dfinal_c: Array | None,
-    Wh: Array,
-    gates: Array,
-    h: Array,
-    c: Array,
+def lstm_forward(
+    x: Array,
+    h0: Array,
     c0: Array,
+    Wx: Array,
+    Wh: Array,
+    b: Array,
     batch_sizes: Sequence[int],
     *,
     precision: str,
-) -> LSTMLoopGrads:
-    """Go back through the steps of `lstm_loop_forward`.
+) -> LSTMStates:
+    """LSTM over packed sequences.
+
+    Parameters
+    ----------
+    x : (P, D) float32
+    h0, c0 : (N, H) float32
+    Wx : (D, 4 H) float32
+    Wh : (H, 4 H) float32
+    b : (4 H,) float32
+    batch_sizes : T ints
+    precision : "float32" or "bfloat16"
+
+    Returns
+    -------
+    LSTMStates
+    """
+    P, H = len(x), h0.shape[1]
+    strips = -(-H // _STRIP)
+    h = np.empty((P, H), np.float32)
+    gates = np.empty((strips, P, 4, _STRIP), np.float32)
+    c = np.empty((strips, P, _STRIP), np.float32)
+    arrays = rows(x), rows(Wx), rows(Wh), rows(b), rows(h0), rows(c0), h, gates, c
+    compiled().lstm_forward(counts(batch_sizes), *arrays, precision == "bfloat16")
+    return LSTMStates(h, gates, c)
+
+
+def lstm_backward(
+    dh: Array,
+    dfinal_c: Array | None,
+    x: Array,
+    h0: Array,
+    c0: Array,
+    Wx: Array,
+    Wh: Array,
+    states: LSTMStates,
+    batch_sizes: Sequence[int],
+    *,
+    precision: str,
+) -> LSTMGrads:
+    """Go all the way back through `lstm_forward`.
 
     Parameters
     ----------
     dh : (P, H) float32
     dfinal_c : (N, H) float32, or None for zero
+    x : (P, D) float32
+    h0, c0 : (N, H) float32
+    Wx : (D, 4 H) float32
     Wh : (H, 4 H) float32
-    gates : (P, 4 H) float32
-    h, c : (P, H) float32
-    c0 : (N, H) float32
+    states : LSTMStates, from `lstm_forward`
     batch_sizes : T ints
     precision : "float32" or "bfloat16"
 
     Returns
     -------
-    LSTMLoopGrads
+    LSTMGrads
     """
+    dx, dWx, dWh = (np.empty(a.shape, np.float32) for a in (x, Wx, Wh))
+    db, dh0 = np.empty(Wh.shape[1], np.float32), np.empty(h0.shape, np.float32)
     dc0 = np.zeros(c0.shape, np.float32)
     if dfinal_c is not None:
         dc0[:] = dfinal_c
-    da = np.empty(gates.shape, np.float32)
-    dh0, db = np.empty_like(dc0), np.empty(gates.shape[1], np.float32)
+    weights = rows(x), rows(Wx), rows(Wh), rows(h0), rows(c0)
+    grads = dx, dWx, dWh, db, dh0, dc0
     compiled().lstm_backward(
-        counts(batch_sizes),
-        rows(Wh),
-        rows(c0),
-        rows(gates),
-        rows(h),
-        rows(c),
-        rows(dh),
-        da,
-        dh0,
-        dc0,
-        db,
-        precision == "bfloat16",
+        counts(batch_sizes), *weights, *states, rows(dh), *grads, precision == "bfloat16"
     )
-    return LSTMLoopGrads(da, dh0, dc0, db)
-
-
-class RecurrentGrads(NamedTuple):
-    """Derivatives by the input and by the weights of a recurrence."""
-
-    dx: Array
-    dWx: Array
-    dWh: Array
-
-
-def recurrent_gradients(
-    da: Array, x: Array, prev_h: Array, Wx: Array, *, precision: str
-) -> RecurrentGrads:
-    """Take the products that follow a loop's way back, all at once.
-
-    Parameters
-    ----------
-    da : (P, G) float32
-    x : (P, D) float32
-    prev_h : (P, H) float32
-    Wx : (D, G) float32
-    precision : "float32" or "bfloat16"
-
-    Returns
-    -------
-    RecurrentGrads
-        ``da @ Wx.T``, ``x.T @ da`` and ``prev_h.T @ da``.
-    """
-    dx, dWx = np.empty(x.shape, np.float32), np.empty(Wx.shape, np.float32)
-    dWh = np.empty((prev_h.shape[1], da.shape[1]), np.float32)
-    arrays = rows(da), rows(x), rows(prev_h), rows(Wx), dx, dWx, dWh
-    compiled().gradients(*arrays, precision == "bfloat16")
-    return RecurrentGrads(dx, dWx, dWh)
+    return LSTMGrads(dx, dh0, dWx, dWh, db, dc0)

@@ -56,7 +56,11 @@ class LSTMStepGrads(NamedTuple):
 
 
 class LSTMCache(NamedTuple):
-    """What `lstm_packed_backward` needs; x, gates, h and c are packed, one row per token."""
+    """What `lstm_packed_backward` needs; x and h are packed, one row per token.
+
+    So are gates (P, 4 H) and c (P, H) where NumPy's text ran; compiled kernels keep them by strips,
+    see `unrolled.kernels.recurrence`.
+    """
 
     x: Array
     h0: Array
@@ -77,7 +81,9 @@ class LSTMCache(NamedTuple):
     @property
     def final_c(self) -> Array:
         """Cell state after the last token of each sequence, (N, H)."""
-        return last_states(self.c, self.c0, self.batch_sizes)
+        by_strips = self.c.ndim == 3
+        c = kernels.unstripped(self.c, self.h.shape[1]) if by_strips else self.c
+        return last_states(c, self.c0, self.batch_sizes)
 
 
 class _LSTMGrads(NamedTuple):
@@ -335,11 +341,11 @@ def lstm_packed_forward(
     check_batch_sizes("lstm_packed_forward", batch_sizes, size["N"], size["P"])
     check_precision("lstm_packed_forward", precision)
     batch_sizes = tuple(map(int, batch_sizes))
-    # Every step's input at once; each step turns its rows into gates.
-    gates = product(x, Wx, b, precision=precision)
-    if runs_compiled(gates):
-        h, c = kernels.lstm_loop_forward(gates, Wh, h0, c0, batch_sizes, precision=precision)
+    if runs_compiled(x):
+        h, gates, c = kernels.lstm_forward(x, h0, c0, Wx, Wh, b, batch_sizes, precision=precision)
     else:
+        # Every step's input at once; each step turns its rows into gates.
+        gates = product(x, Wx, b, precision=precision)
         h = np.empty((size["P"], size["H"]), x.dtype)
         c = np.empty_like(h)
         prev_h, prev_c = h0, c0
@@ -384,22 +390,17 @@ def lstm_packed_backward(
     check_gradient("lstm_packed_backward", "dh", dh, h.shape, h.dtype)
     if dfinal_c is not None:
         check_gradient("lstm_packed_backward", "dfinal_c", dfinal_c, c0.shape, c0.dtype)
-    compiled = runs_compiled(h)
-    if compiled:
-        da, dprev_h, dprev_c, db = kernels.lstm_loop_backward(
-            dh, dfinal_c, Wh, gates, h, c, c0, batch_sizes, precision=precision
+    if runs_compiled(h):
+        states = kernels.LSTMStates(h, gates, c)
+        weights = x, h0, c0, Wx, Wh
+        return LSTMGrads(
+            *kernels.lstm_backward(dh, dfinal_c, *weights, states, batch_sizes, precision=precision)
         )
-    else:
-        da, dprev_h, dprev_c = _loop_backward(dh, dfinal_c, cache)
-        db = da.sum(axis=0)
-    prev_h = previous_states(h, h0, batch_sizes)
-    if compiled:
-        dx, dWx, dWh = kernels.recurrent_gradients(da, x, prev_h, Wx, precision=precision)
-    else:
-        dx = product(da, Wx.T, precision=precision)
-        dWx = product(x.T, da, precision=precision)
-        dWh = product(prev_h.T, da, precision=precision)
-    return LSTMGrads(dx, dprev_h, dWx, dWh, db, dc0=dprev_c)
+    da, dprev_h, dprev_c = _loop_backward(dh, dfinal_c, cache)
+    dx = product(da, Wx.T, precision=precision)
+    dWx = product(x.T, da, precision=precision)
+    dWh = product(previous_states(h, h0, batch_sizes).T, da, precision=precision)
+    return LSTMGrads(dx, dprev_h, dWx, dWh, da.sum(axis=0), dc0=dprev_c)
 
 
 def _loop_backward(

@@ -263,11 +263,11 @@ def rnn_packed_forward(
     check_batch_sizes("rnn_packed_forward", batch_sizes, size["N"], size["P"])
     check_precision("rnn_packed_forward", precision)
     batch_sizes = tuple(map(int, batch_sizes))
-    # Every step's input at once; each step turns its rows into states.
-    h = product(x, Wx, b, precision=precision)
-    if runs_compiled(h):
-        kernels.rnn_loop_forward(h, Wh, h0, batch_sizes, precision=precision)
+    if runs_compiled(x):
+        h = kernels.rnn_forward(x, h0, Wx, Wh, b, batch_sizes, precision=precision)
     else:
+        # Every step's input at once; each step turns its rows into states.
+        h = product(x, Wx, b, precision=precision)
         prev_h = h0
         for rows in step_slices(batch_sizes):
             h[rows] += product(prev_h[: rows.stop - rows.start], Wh, precision=precision)
@@ -301,22 +301,16 @@ def rnn_packed_backward(dh: Array, cache: RNNCache) -> RNNGrads:
     """
     x, h0, Wx, Wh, h, batch_sizes, precision = cache
     check_gradient("rnn_packed_backward", "dh", dh, h.shape, h.dtype)
-    compiled = runs_compiled(h)
-    if compiled:
-        da, dprev_h, db = kernels.rnn_loop_backward(dh, Wh, h, h0, batch_sizes, precision=precision)
-    else:
-        da = 1 - h * h  # tanh' in terms of its output; each step multiplies by what reaches it
-        dprev_h = np.zeros_like(h0)
-        for rows in reversed([*step_slices(batch_sizes)]):
-            n = rows.stop - rows.start
-            da[rows] *= dh[rows] + dprev_h[:n]
-            dprev_h[:n] = product(da[rows], Wh.T, precision=precision)
-        db = da.sum(axis=0)
-    prev_h = previous_states(h, h0, batch_sizes)
-    if compiled:
-        dx, dWx, dWh = kernels.recurrent_gradients(da, x, prev_h, Wx, precision=precision)
-    else:
-        dx = product(da, Wx.T, precision=precision)
-        dWx = product(x.T, da, precision=precision)
-        dWh = product(prev_h.T, da, precision=precision)
-    return RNNGrads(dx, dprev_h, dWx, dWh, db)
+    if runs_compiled(h):
+        grads = kernels.rnn_backward(dh, x, h0, Wx, Wh, h, batch_sizes, precision=precision)
+        return RNNGrads(*grads)
+    da = 1 - h * h  # tanh' in terms of its output; each step multiplies by what reaches it
+    dprev_h = np.zeros_like(h0)
+    for rows in reversed([*step_slices(batch_sizes)]):
+        n = rows.stop - rows.start
+        da[rows] *= dh[rows] + dprev_h[:n]
+        dprev_h[:n] = product(da[rows], Wh.T, precision=precision)
+    dx = product(da, Wx.T, precision=precision)
+    dWx = product(x.T, da, precision=precision)
+    dWh = product(previous_states(h, h0, batch_sizes).T, da, precision=precision)
+    return RNNGrads(dx, dprev_h, dWx, dWh, da.sum(axis=0))

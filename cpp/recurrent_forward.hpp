@@ -1,0 +1,207 @@
+// The time loop forward: one parallel region over the input's product and all steps.
+//
+// Each thread owns some hidden columns through all steps: it packs their part of the weights once,
+// which then stays in its cache, takes the input's product x Wx + b for them over all rows, and
+// writes their part of every state. All need the whole state of the step before, so a barrier ends
+// each step; states alternate between two buffers.
+#pragma once
+
+#include "cells.hpp"
+#include "strips.hpp"
+
+namespace {
+
+using unrolled::RecurrentArgs;
+
+// The columns of a weight (K, G H) by groups of hidden columns, a group's gates side by side.
+template <class E, int Gates>
+struct GroupedCols {
+    static constexpr int kGroup = Gates == 1 && E::kCols > kStrip ? E::kCols : kStrip;
+    static constexpr int kPanels = Gates * kGroup / E::kCols;
+
+    typename E::Packed* data;
+    long K, depth, H;
+
+    GroupedCols(Scratch& scratch, long K_, long depth_, long H_) : K(K_), depth(depth_), H(H_) {
+        data = scratch.take<typename E::Packed>(ceil_div(H, kGroup) * kPanels * E::size_b(depth));
+    }
+
+    const typename E::Packed* panel(long group, int p) const {
+        return data + (group * kPanels + p) * E::size_b(depth);
+    }
+
+    // A few rows of the weight at a time, each read along.
+    void pack(const float* w, const Share& share) {
+        for (long k = 0; k < K; k += kPackSteps)
+            for (int strip = 0; strip < Gates * kGroup / E::kWidth; ++strip)
+                for (long group = share.first; group < share.last; ++group)
+                    pack_strip(w, group, strip, k, at_most(kPackSteps, K - k));
+        if (E::kDepth > 1 || depth == K) return;
+        for (int strip = 0; strip < Gates * kGroup / E::kWidth; ++strip)
+            for (long group = share.first; group < share.last; ++group)
+                E::pack_b(of_strip(group, strip), strip % kInPanel, K, w, 0, false, 0, depth - K);
+    }
+
+private:
+    static constexpr int kInPanel = E::kCols / E::kWidth;
+
+    typename E::Packed* of_strip(long group, int strip) {
+        return data + (group * kPanels + strip / kInPanel) * E::size_b(depth);
+    }
+
+    void pack_strip(const float* w, long group, int strip, long k, long steps) {
+        const long gate = strip * E::kWidth / kGroup;
+        const long col = group * kGroup + strip * E::kWidth % kGroup, ld = Gates * H;
+        const long valid = at_most(E::kWidth, H - col);
+        E::pack_b(of_strip(group, strip), strip % kInPanel, k,
+                  w + k * ld + gate * H + (valid > 0 ? col : 0), ld, false,
+                  valid > 0 ? (int)valid : 0, steps);
+    }
+};
+
+template <class E, class Cell>
+struct ForwardJob {
+    static constexpr int kGates = Cell::kGates;
+    using Weight = GroupedCols<E, kGates>;
+    static constexpr int kGroup = Weight::kGroup, kPanels = Weight::kPanels;
+    static constexpr int kStrips = kGroup / kStrip;  // of a group
+
+    using Sums = float[kPanels][E::kRows * E::kCols];
+
+    const RecurrentArgs& args;
+    Weight wx, wh;
+    PackedRows<E> x;
+    typename E::Packed* states[2];  // A panels of the state before and after a step
+    float *gates, *bias, *c0;       // by strips
+
+    ForwardJob(const RecurrentArgs& args_, Scratch& scratch)
+        : args(args_), wx(scratch, args.D, round_up(args.D, E::kDepth), args.H),
+          wh(scratch, args.H, round_up(args.H, 32), args.H) {
+        x.reserve(scratch, args.P, args.D);
+        const long size = ceil_div(args.N, E::kRows) * E::size_a(wh.depth);
+        for (auto& state : states) state = scratch.take<typename E::Packed>(size);
+        const long all = strips(args.H);
+        gates = Cell::kHasCell ? args.gates : scratch.take<float>(all * args.P * kStrip);
+        bias = scratch.take<float>(all * kGates * kStrip);
+        c0 = Cell::kHasCell ? scratch.take<float>(all * args.N * kStrip) : nullptr;
+    }
+
+    static void run(void* self, const Worker& worker) {
+        auto& job = *static_cast<ForwardJob*>(self);
+        const auto& args = job.args;
+        [[maybe_unused]] const typename E::Session session;
+        const Share share(worker, args.H, kGroup);
+        job.wx.pack(args.Wx, share);
+        job.wh.pack(args.Wh, share);
+        job.x.pack({args.x, args.D, false});
+        job.start(worker, share);
+        worker.barrier();
+        job.take_input(share);
+        long row = 0, before = 0;
+        for (long t = 0; t < args.T; ++t) {
+            for (long group = share.first; group < share.last; ++group)
+                job.step(group, t, row, before);
+            before = row;
+            row += args.sizes[t];
+            worker.barrier();
+        }
+    }
+
+    // Lays out h0, whole panels by each thread, and what the thread owns of b and c0.
+    void start(const Worker& worker, const Share& share) {
+        const long H = args.H, depth = wh.depth, panels = ceil_div(args.N, E::kRows);
+        for (long p = worker.id; p < panels; p += worker.count) {
+            const long row = p * E::kRows, rows = at_most(E::kRows, args.N - row);
+            auto* panel = states[0] + p * E::size_a(depth);
+            E::pack_a(panel, 0, args.h0 + row * H, H, false, (int)rows, H);
+            if (E::kDepth == 1 && depth > H) E::pack_a(panel, H, args.h0, 0, false, 0, depth - H);
+            // The other buffer gets its values step by step, but its padding only here.
+            E::pack_a(states[1] + p * E::size_a(depth), 0, args.h0, 0, false, 0, depth);
+        }
+        const long first = share.first * kStrips, last = at_most(share.last * kStrips, strips(H));
+        for (long s = first; s < last; ++s)
+            for (int gate = 0; gate < kGates; ++gate)
+                for (int j = 0; j < kStrip; ++j) {
+                    const long col = s * kStrip + j;
+                    bias[(s * kGates + gate) * kStrip + j] = col < H ? args.b[gate * H + col] : 0.0f;
+                }
+        if (Cell::kHasCell) to_strips(c0, args.c0, args.N, H, first, last);
+    }
+
+    // Sums of a gate in a row of a group's blocks.
+    static const float* sums_at(const Sums& sums, int r, int gate, int j) {
+        const int col = gate * kGroup + j;
+        return sums[col / E::kCols] + r * E::kCols + col % E::kCols;
+    }
+
+    // x Wx + b of the thread's columns, over all rows, into gates.
+    void take_input(const Share& share) {
+        const long together = kChunkRows / E::kRows;
+        for (long p0 = 0; p0 < x.panels(); p0 += together)
+            for (long group = share.first; group < share.last; ++group)
+                for (long p = p0; p < at_most(x.panels(), p0 + together); ++p)
+                    for (long k = 0; k == 0 || k < x.depth; k += E::kBlock)
+                        take_input(group, p, k);
+    }
+
+    void take_input(long group, long p, long k) {
+        alignas(64) Sums sums;
+        const int rows = (int)x.count(p);
+        for (int q = 0; q < kPanels; ++q)
+            E::block(x.panel(p), wx.panel(group, q), k, at_most(k + E::kBlock, x.depth), rows, sums[q]);
+        for (int j = 0; j < kGroup; j += kStrip) {
+            const long s = (group * kGroup + j) / kStrip;
+            if (s >= strips(args.H)) continue;
+            for (int r = 0; r < rows; ++r) {
+                float* to = gates + (s * args.P + x.first(p) + r) * kGates * kStrip;
+                const float* base = k == 0 ? bias + s * kGates * kStrip : to;
+                for (int gate = 0; gate < kGates; ++gate)
+                    for (int i = gate * kStrip; i < (gate + 1) * kStrip; i += kLanes)
+                        store(to + i, load(sums_at(sums, r, gate, j + i - gate * kStrip)) + load(base + i));
+            }
+        }
+    }
+
+    // One step of one group: rows [row, row + sizes[t]) from those at `before`.
+    void step(long group, long t, long row, long before) {
+        const long n = args.sizes[t];
+        alignas(64) Sums sums;
+        for (long r0 = 0; r0 < n; r0 += E::kRows) {
+            const int rows = (int)at_most(E::kRows, n - r0);
+            const auto* a = states[t & 1] + r0 / E::kRows * E::size_a(wh.depth);
+            for (int q = 0; q < kPanels; ++q) E::block(a, wh.panel(group, q), 0, wh.depth, rows, sums[q]);
+            for (int j = 0; j < kGroup; j += kStrip) {
+                const long col = group * kGroup + j;
+                if (col >= args.H) continue;
+                for (int r = 0; r < rows; ++r)
+                    finish([&](int gate, int i) { return sums_at(sums, r, gate, j + i); }, t,
+                           row + r0 + r, before, r0 + r, col);
+            }
+        }
+    }
+
+    template <class At>
+    void finish(At sums, long t, long row, long before, long sequence, long col) {
+        const long P = args.P, s = col / kStrip;
+        ForwardRow at{gates + (s * P + row) * kGates * kStrip, nullptr, nullptr,
+                      args.h + row * args.H + col, (int)at_most(kStrip, args.H - col)};
+        if (Cell::kHasCell) {
+            at.prev_c = t == 0 ? c0 + (s * args.N + sequence) * kStrip
+                               : args.c + (s * P + before + sequence) * kStrip;
+            at.c = args.c + (s * P + row) * kStrip;
+        }
+        alignas(64) float next_h[kStrip];
+        Cell::forward(sums, at, next_h);
+        E::put_a(states[(t + 1) & 1], wh.depth, sequence, col, next_h);
+    }
+};
+
+template <class E, class Cell>
+void recurrent_forward(const RecurrentArgs& args) {
+    if (args.H == 0 || args.P == 0) return;
+    Scratch scratch;
+    ForwardJob<E, Cell> job(args, scratch);
+    unrolled::run_region(&ForwardJob<E, Cell>::run, &job);
+}
+
+}  // namespace
