@@ -10,18 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.data.identity import check_identity
-from unrolled.errors import DTypeError, EncoderError, ImageError, InputError, ShapeError
+from unrolled.errors import EncoderError, ImageError, InputError, ShapeError
 from unrolled.vision.ahead import map_ahead
 from unrolled.vision.names import JOIN, Part, join_identities, name_of, parse_name
-from unrolled.vision.network import Encoded, Network, load_named
+from unrolled.vision.network import Encoded, Network, load_named, run_network
 from unrolled.vision.own import load_own
 from unrolled.vision.runtime import available_cpus
 from unrolled.vision.views import WHOLE, check_views, load_views
 from unrolled.vision.weights import encoder_spec
 
 __all__ = ["Encoded", "Encoder", "PhotoFeatures"]
-
-_CHUNK = 2  # photos to a run: more is no faster, takes memory, and evens out worse
 
 OnError = Literal["raise"] | Callable[[Path, ImageError], None]
 Squares = tuple[NDArray[np.uint8], ...]
@@ -207,7 +205,7 @@ class Encoder:
                 f"inputs of {self.sizes} pixels, got {[np.shape(array) for array in photos]}"
             )
         parts = [
-            self._run(network, np.asarray(array), grid)
+            run_network(network, np.asarray(array), grid=grid, threads=self.threads)
             for network, array in zip(self.networks, photos, strict=True)
         ]
         if len(parts) == 1:
@@ -215,31 +213,6 @@ class Encoder:
         pooled = np.concatenate([part.pooled for part in parts], axis=-1)
         grids = [part.grid for part in parts if part.grid is not None]
         return Encoded(pooled, np.concatenate(grids, axis=-1) if grid else None)
-
-    def _run(self, network: Network, photos: NDArray[np.uint8], grid: bool) -> Encoded:
-        """Run one network over photos, a chunk at a time."""
-        size = network.size
-        if photos.ndim != 4 or photos.shape[1:] != (size, size, 3):
-            raise ShapeError(
-                f"Encoder.encode: photos must be (N, {size}, {size}, 3), got {photos.shape}"
-            )
-        if photos.dtype != np.uint8:
-            raise DTypeError(f"Encoder.encode: photos must be uint8, got {photos.dtype}")
-
-        def run(start: int) -> Encoded:
-            return network.compute(np.ascontiguousarray(photos[start : start + step]), grid)
-
-        step = max(1, min(_CHUNK, -(-len(photos) // self.threads)))
-        starts = range(0, len(photos), step)
-        chunks = [part for _, part in map_ahead(run, starts, threads=self.threads, ahead=64)]
-        if not chunks:
-            empty = np.empty((0, network.side or 0, network.side or 0, network.dim), np.float32)
-            return Encoded(np.empty((0, network.dim), np.float32), empty if grid else None)
-        grids = [part.grid for part in chunks if part.grid is not None]
-        return Encoded(
-            np.concatenate([part.pooled for part in chunks]),
-            np.concatenate(grids) if grid else None,
-        )
 
     def features(
         self,

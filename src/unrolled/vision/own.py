@@ -22,9 +22,7 @@ The file is read as data: no code runs, and weights outside of it are refused.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,35 +33,15 @@ from numpy.typing import NDArray
 
 from unrolled.errors import EncoderError
 from unrolled.vision.names import OWN
-from unrolled.vision.network import MAX_SIZE, Encoded, Network
+from unrolled.vision.network import Encoded, Network
+from unrolled.vision.own_settings import Settings, read_bounded, read_settings
 from unrolled.vision.photos import RESAMPLING
 from unrolled.vision.runtime import start_session
 
-__all__ = ["Settings", "load_own"]
+__all__ = ["load_own"]
 
 _MAX_GRAPH_BYTES = 1 << 30
-_MAX_SETTINGS_BYTES = 1 << 16
-_LAYOUTS = ("NCHW", "NHWC")
 _INPUTS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
-
-Channels = tuple[float, float, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What ``net.json`` says; see the module."""
-
-    size: int
-    mean: Channels
-    scale: Channels
-    layout: str
-    pooled: str | None
-    grid: str | None
-
-    @property
-    def scaled(self) -> bool:
-        """Whether pixels are changed before the network gets them."""
-        return any(self.mean) or any(gain != 1 for gain in self.scale)
 
 
 def load_own(path: Path) -> Network:
@@ -84,8 +62,8 @@ def load_own(path: Path) -> Network:
         A file is missing, too large or damaged, a setting is wrong, or the network does not take or
         give what the settings say.
     """
-    settings = _read_settings(path.with_suffix(".json"))
-    graph = _read(path, _MAX_GRAPH_BYTES)
+    settings = read_settings(path.with_suffix(".json"))
+    graph = read_bounded(path, _MAX_GRAPH_BYTES)
     _refuse_outside_weights(graph, path)
     session = start_session(graph, where=str(path))
     run = _Run(path, session, settings)
@@ -178,11 +156,12 @@ class _Run:
             places = self._places(np.asarray(found[settings.grid], np.float32))
         if settings.pooled is not None:
             pooled = np.asarray(found[settings.pooled], np.float32)
-            if pooled.ndim < 2 or pooled.size != math.prod(pooled.shape[:2]):
+            D = pooled.size // len(photos)
+            if pooled.ndim < 2 or pooled.shape[:2] != (len(photos), D):
                 raise EncoderError(
                     f"{self.path}: {settings.pooled} must be (N, D), got {pooled.shape}"
                 )
-            pooled = pooled.reshape(pooled.shape[:2])
+            pooled = pooled.reshape(len(photos), D)
         else:
             assert places is not None  # noqa: S101 - the settings name one output at least
             pooled = places.mean(axis=(1, 2))
@@ -209,58 +188,6 @@ class _Run:
                 f"{self.path}: {self.settings.grid} must have places in a square, got {grid.shape}"
             )
         return grid.transpose(0, 2, 3, 1) if self.settings.layout == "NCHW" else grid
-
-
-def _read(path: Path, most: int) -> bytes:
-    try:
-        if not path.is_file():
-            raise EncoderError(
-                f"{path}: no such file; an encoder of your own is an ONNX file, net.onnx, with its "
-                "settings beside it, net.json"
-            )
-        if path.stat().st_size > most:
-            raise EncoderError(f"{path}: larger than the {most:,} bytes that are read")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise EncoderError(f"{path}: cannot be read ({error})") from error
-
-
-def _read_settings(path: Path) -> Settings:
-    try:
-        given = json.loads(_read(path, _MAX_SETTINGS_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise EncoderError(f"{path}: not JSON ({error})") from error
-    known = [field.name for field in dataclasses.fields(Settings)]
-    if not isinstance(given, dict) or not given.keys() <= set(known):
-        got = ", ".join(map(str, given)) if isinstance(given, dict) else repr(given)
-        raise EncoderError(f"{path}: expected an object of {', '.join(known)}, got {got}")
-    size = given.get("size")
-    if type(size) is not int or not 1 <= size <= MAX_SIZE:
-        raise EncoderError(f"{path}: size must be 1 to {MAX_SIZE} pixels, got {size!r}")
-    layout = given.get("layout", _LAYOUTS[0])
-    if layout not in _LAYOUTS:
-        raise EncoderError(f"{path}: layout must be NCHW or NHWC, got {layout!r}")
-    pooled, grid = given.get("pooled"), given.get("grid")
-    for name in (pooled, grid):
-        if not (name is None or (isinstance(name, str) and name)):
-            raise EncoderError(f"{path}: pooled and grid must be names of outputs, got {name!r}")
-    if pooled is None and grid is None:
-        raise EncoderError(f"{path}: name an output of the network as pooled, as grid, or both")
-    mean = _channels(path, "mean", given.get("mean", 0))
-    scale = _channels(path, "scale", given.get("scale", 1))
-    if 0 in scale:
-        raise EncoderError(f"{path}: scale must not be zero, got {list(scale)}")
-    return Settings(size, mean, scale, layout, pooled, grid)
-
-
-def _channels(path: Path, key: str, value: object) -> Channels:
-    numbers: list[Any] = value if isinstance(value, list) else [value] * 3
-    if len(numbers) != 3 or not all(
-        type(number) in (int, float) and abs(number) < 1e6 for number in numbers
-    ):
-        raise EncoderError(f"{path}: {key} must be a number or three, got {value!r}")
-    red, green, blue = map(float, numbers)
-    return red, green, blue
 
 
 def _refuse_outside_weights(graph: bytes, path: Path) -> None:
