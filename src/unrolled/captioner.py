@@ -24,25 +24,11 @@ from unrolled.errors import CheckpointError, DataError, ImageError, InputError
 from unrolled.layers.arrays import Array
 from unrolled.layers.cells import CELLS
 from unrolled.model import CaptioningRNN
-from unrolled.rebuilding import rebuild_model
+from unrolled.rebuilding import rebuild_model, scaling_to_save
 from unrolled.vision import Encoder, PhotoFeatures
 
 BATCH = 256
 """Images that are decoded together; more no longer makes the products faster."""
-
-
-def wants_grid(cell_type: str) -> bool:
-    """Whether a cell looks at places of a photo, and so wants their features.
-
-    Parameters
-    ----------
-    cell_type : str
-
-    Returns
-    -------
-    bool
-    """
-    return bool(getattr(CELLS[cell_type], "attends", False))
 
 
 class Caption(NamedTuple):
@@ -194,6 +180,7 @@ class Captioner:
         checkpoint.save(
             Path(path),
             params=self.model.params,
+            constants=scaling_to_save(self.model),
             config=config,
             vocab=self.vocabulary.to_json(),
             optimizer=optimizer,
@@ -204,7 +191,7 @@ class Captioner:
     @property
     def sees_grid(self) -> bool:
         """Whether the model looks at places of a photo, and wants their features."""
-        return wants_grid(self.model.cell_type)
+        return CELLS[self.model.cell_type].attends
 
     def caption_features(
         self, features: Array | RowsOfFeatures, *, decoding: Decoding | None = None

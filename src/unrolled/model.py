@@ -32,6 +32,7 @@ from unrolled.layers.arrays import Array, check_array, check_floats, check_ids, 
 from unrolled.layers.cells import CELLS, State
 from unrolled.layers.precision import choose_precision
 from unrolled.layers.product import product
+from unrolled.layers.scaling import FeatureScaling
 
 
 class LossAndGrads(NamedTuple):
@@ -84,6 +85,9 @@ class CaptioningRNN:
         W_proj (D, H), b_proj (H,), W_embed (V, W), Wx (W, G), Wh (H, G), b (G,), W_vocab (H, V),
         b_vocab (V,), where G is H for the RNN and 4 H for the LSTMs; Wattn (H, 4 H) where the cell
         attends.
+    scaling : FeatureScaling or None
+        What features are standardised by before the projection: measured, not trained. None, as in
+        the assignment, leaves them as they are.
 
     Raises
     ------
@@ -141,6 +145,7 @@ class CaptioningRNN:
         self.feature_dropout = feature_dropout
         self.tie_weights = tie_weights
         self.precision = choose_precision("CaptioningRNN", precision, hidden_dim)
+        self.scaling: FeatureScaling | None = None
         self._null = self._word_id("<NULL>")
         self._cell = CELLS[cell_type]
         self._cell_shapes = self._cell.shapes(wordvec_dim, hidden_dim)
@@ -382,7 +387,7 @@ class CaptioningRNN:
         return self.word_to_idx[word]
 
     def _check_features(self, features: Array) -> Array:
-        """Hold features to the model; return them (N, D), or (N, L, D) where the cell attends."""
+        """Hold features to the model and standardise them; (N, D), or (N, L, D) to attend to."""
         check_array("CaptioningRNN", "features", features)
         if self._cell.attends and features.ndim == 4:
             N, Y, X, D = features.shape
@@ -396,7 +401,7 @@ class CaptioningRNN:
                 f"model, got {features.shape}; were they made by another encoder?"
             )
         check_floats("CaptioningRNN", model=self.params["W_proj"], features=features)
-        return features
+        return features if self.scaling is None else self.scaling.apply(features)
 
     def _check_batch(self, features: Array, captions: Array, K: int) -> tuple[Array, int]:
         features = self._check_features(features)

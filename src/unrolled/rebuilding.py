@@ -10,11 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from unrolled.data import Vocabulary
 from unrolled.errors import CheckpointError
 from unrolled.layers.arrays import Array
 from unrolled.layers.cells import CELLS
+from unrolled.layers.scaling import FeatureScaling
 from unrolled.model import CaptioningRNN, parameter_shapes
+
+SCALING = ("feature_mean", "feature_scale")
+"""What `FeatureScaling` is saved as, beside the parameters."""
 
 DTYPES = ("float32", "float64")
 """What a model calculates in."""
@@ -31,6 +37,7 @@ def rebuild_model(
     config : mapping
         `CaptioningRNN.config`, as it was saved.
     saved : mapping of str to array
+        Its parameters, and what it standardises features by, if it does.
     path : Path
         Where they came from, for messages.
 
@@ -47,11 +54,31 @@ def rebuild_model(
     """
     if config["dtype"] not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {config['dtype']!r}")
-    _check_shapes(_wanted_shapes(config, len(vocabulary)), saved, path)
+    wanted = _wanted_shapes(config, len(vocabulary))
+    if saved.keys() & set(SCALING):
+        wanted |= dict.fromkeys(SCALING, (config["input_dim"],))
+    _check_shapes(wanted, saved, path)
     model = CaptioningRNN(vocabulary.word_to_idx, **config, seed=0)
-    for name, value in saved.items():
-        model.params[name] = value.astype(model.dtype, copy=False)
+    for name in model.params:
+        model.params[name] = saved[name].astype(model.dtype, copy=False)
+    if saved.keys() & set(SCALING):
+        model.scaling = FeatureScaling(*(saved[name].astype(np.float32) for name in SCALING))
     return model
+
+
+def scaling_to_save(model: CaptioningRNN) -> dict[str, Array]:
+    """Name the arrays that a model standardises features by, for its checkpoint.
+
+    Parameters
+    ----------
+    model : CaptioningRNN
+
+    Returns
+    -------
+    dict of str to (D,) float32
+        Empty where it does not.
+    """
+    return {} if model.scaling is None else dict(zip(SCALING, model.scaling, strict=True))
 
 
 def _wanted_shapes(config: Mapping[str, Any], V: int) -> dict[str, tuple[int, ...]]:

@@ -157,6 +157,23 @@ def test_a_vocabulary_that_is_none_is_refused(tmp_path):
         Captioner.load(tmp_path / "odd")
 
 
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"feature_mean": np.zeros(6, np.float32)}, "feature_scale: expected (6,), got nothing"),
+        (
+            {"feature_mean": np.zeros(6, np.float32), "feature_scale": np.ones(5, np.float32)},
+            "feature_scale: expected (6,), got (5,)",
+        ),
+    ],
+)
+def test_half_of_a_standardisation_is_refused(tmp_path, extra, message):
+    save_changed(tmp_path / "odd", params=make_captioner().model.params | extra)
+    with pytest.raises(CheckpointError) as caught:
+        Captioner.load(tmp_path / "odd")
+    assert message in str(caught.value)
+
+
 def test_weights_that_do_not_fit_are_refused_by_name_and_shape(tmp_path):
     params = dict(make_captioner().model.params)
     params["Wh"] = np.ones((7, 27), np.float32)

@@ -122,6 +122,19 @@ def test_half_precision_on_the_disk_is_single_in_memory(tmp_path):
     assert_same(checkpoint.load(tmp_path / "small").params, halves)
 
 
+def test_constants_keep_their_precision(tmp_path):
+    """One over a small deviation is more than half precision can hold."""
+    constants = {"feature_scale": np.array([1e5, 1 / 3], np.float32)}
+    save(tmp_path / "half", constants=constants, dtype=np.float16)
+    params = checkpoint.load(tmp_path / "half").params
+    assert params.keys() == make_params().keys() | constants.keys()
+    assert params["feature_scale"].tobytes() == constants["feature_scale"].tobytes()
+    stored = safetensors.numpy.load_file(tmp_path / "half" / "model.safetensors")
+    assert stored["Wx"].dtype == np.float16
+    with pytest.raises(InputError, match="constants must not have the names of parameters"):
+        save(tmp_path / "twice", constants={"Wx": constants["feature_scale"]})
+
+
 def test_double_precision_stays(tmp_path):
     save(tmp_path / "wide", params=make_params(dtype=np.float64))
     assert_same(checkpoint.load(tmp_path / "wide").params, make_params(dtype=np.float64))

@@ -170,3 +170,89 @@ def test_a_run_on_views_is_scored_on_whole_photos(config, flickr8k, view_store, 
     rows = FeatureStore.open(view_store)
     features = np.array(rows.pooled[rows.rows(result.captions)])
     assert list(result.captions.values()) == captioner.caption_features(features)
+
+
+@pytest.mark.parametrize("standardise", [False, True])
+def test_an_attentive_run_goes_on_bit_for_bit(config, view_store, tmp_path, standardise):
+    settings = config(
+        data={"features": str(view_store), "augment": "flip", "standardise": standardise},
+        model={"cell_type": "attention"},
+    )
+    list(train_run(settings, tmp_path / "whole"))
+    for number, step in enumerate((3, 5, 8)):
+        run_until(step, settings, tmp_path / "run", resume=number > 0)
+    list(train_run(settings, tmp_path / "run", resume=True))
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    captioner = Captioner.load(tmp_path / "run" / "best")
+    assert captioner.sees_grid
+    assert (captioner.model.scaling is not None) == standardise
+    *_, result = evaluate(captioner, settings.data, "dev")
+    rows = FeatureStore.open(view_store)
+    features = rows.grid[rows.rows(result.captions)].astype(np.float32)
+    assert list(result.captions.values()) == captioner.caption_features(features)
+
+
+def test_an_attentive_captioner_sees_the_grid_of_photos(config, flickr8k, photos, tmp_path):
+    settings = config(
+        data={"features": None, "encoder": "lite0@64"},
+        model={"cell_type": "attention"},
+        epochs=1,
+    )
+    list(train_run(settings, tmp_path / "run"))
+    captioner = Captioner.load(tmp_path / "run" / "best")
+    paths = sorted(photos.iterdir())[:5]
+    encoder = Encoder.from_identity(captioner.encoder, where="test")
+    grids = np.stack([photo.grid for photo in encoder.features(paths, grid=True)])
+    expected = captioner.caption_features(grids.reshape(5, 4, 1280))
+    assert [caption for _, caption in captioner.caption_photos(paths)] == expected
+    assert [c for _, c in captioner.caption_photos(paths, batch_size=2)] == expected
+    *_, result = evaluate(captioner, DataConfig(path=str(flickr8k)), "dev")
+    assert len(result.captions) == 3
+
+
+# Standardised features
+
+
+def test_features_are_standardised_by_the_training_photos(config, view_store, tmp_path):
+    settings = config(data={"features": str(view_store), "standardise": True})
+    list(train_run(settings, tmp_path / "run"))
+    scaling = Captioner.load(tmp_path / "run" / "best").model.scaling
+    train = prepared(settings.data, tmp_path).train
+    seen = scaling.apply(train.features[train.photo_rows])
+    np.testing.assert_allclose(seen.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(seen.std(axis=0), 1, rtol=1e-5)
+
+
+def test_standardising_is_part_of_the_model_and_of_what_is_shipped(config, view_store, tmp_path):
+    settings = config(data={"features": str(view_store), "standardise": True})
+    list(train_run(settings, tmp_path / "run"))
+    captioner = Captioner.load(tmp_path / "run" / "best")
+    scaling = captioner.model.scaling
+    captioner.save(tmp_path / "half", dtype="float16")
+    half = Captioner.load(tmp_path / "half").model
+    for saved, own in zip(half.scaling, scaling, strict=True):
+        assert saved.dtype == np.float32
+        np.testing.assert_array_equal(saved, own)
+    assert half.params.keys() == captioner.model.params.keys()
+    features = np.random.default_rng(0).normal(0, 1, (3, DIM)).astype(np.float32)
+    captioner.model.scaling = None
+    scaled = captioner.caption_features((features - scaling.mean) * scaling.scale)
+    captioner.model.scaling = scaling
+    assert captioner.caption_features(features) == scaled
+    changed = config(data={"features": str(view_store)})
+    with pytest.raises(InputError, match="standardise was True, is False"):
+        list(train_run(changed, tmp_path / "run", resume=True))
+
+
+def test_a_run_that_begins_with_a_captioner_standardises_as_it_does(config, view_store, tmp_path):
+    first = config(data={"features": str(view_store), "standardise": True}, epochs=1)
+    list(train_run(first, tmp_path / "first"))
+    start = str(tmp_path / "first" / "best")
+    second = config(data={"features": str(view_store)}, epochs=1, start=start, learning_rate=1e-9)
+    list(train_run(second, tmp_path / "second"))
+    begun, own = (Captioner.load(tmp_path / name / "last") for name in ("second", "first"))
+    for one, other in zip(begun.model.scaling, own.model.scaling, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert begun.card["dev"]["scores"]["val_loss"] == pytest.approx(
+        own.card["dev"]["scores"]["val_loss"], rel=1e-5
+    )

@@ -54,6 +54,7 @@ def save(
     vocab: Mapping[str, Any],
     optimizer: Mapping[str, Array] | None = None,
     state: Mapping[str, Any] | None = None,
+    constants: Mapping[str, Array] | None = None,
     dtype: DTypeLike | None = None,
 ) -> None:
     """Write a checkpoint, in the place of the one at ``path`` if there is one.
@@ -71,6 +72,8 @@ def save(
     optimizer : mapping of str to array, optional
     state : mapping that JSON can hold, optional
         Together with ``optimizer`` or not at all.
+    constants : mapping of str to float array, optional
+        What the model has beside its parameters; kept with them, but in their own dtype.
     dtype : dtype, optional
         Of the stored parameters, such as float16 for shipping; their own unless given.
 
@@ -87,8 +90,13 @@ def save(
     reserved = {"format", "version"} & set(config)
     if reserved:
         raise InputError(f"save: config must not have the keys {sorted(reserved)}: they are ours")
+    stored = _stored_params(params, dtype)
+    if constants:
+        if stored.keys() & constants.keys():
+            raise InputError("save: constants must not have the names of parameters")
+        stored |= _stored_params(constants, None)
     files = {
-        "model.safetensors": _tensor_bytes(_stored_params(params, dtype)),
+        "model.safetensors": _tensor_bytes(stored),
         "config.json": _json_bytes("config", {"format": FORMAT, "version": VERSION, **config}),
         "vocab.json": _json_bytes("vocab", vocab),
     }

@@ -15,6 +15,7 @@ from unrolled.cli.console import on_one_line, print_json, say
 from unrolled.cli.options import ENVIRONMENT_HELP, Beam, decoding
 from unrolled.errors import InputError
 from unrolled.jobs.system import describe_system
+from unrolled.vision.names import JOIN
 
 DTYPES = ("float16", "float32")
 
@@ -127,4 +128,6 @@ def _without_places(card: Mapping[str, Any]) -> dict[str, Any]:
         for key in ("path", "photos", "features")
         if isinstance(data.get(key), str)
     }
+    if isinstance(data.get("encoder"), str):
+        names["encoder"] = JOIN.join(Path(part).name for part in data["encoder"].split(JOIN))
     return {**card, "run": {**run, "data": {**data, **names}}}

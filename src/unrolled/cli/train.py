@@ -54,6 +54,9 @@ def train(
     augment: Annotated[
         str | None, typer.Option(help="none, flip or crops: what training sees a photo as.")
     ] = None,
+    standardise: Annotated[
+        bool | None, typer.Option(help="Bring features to mean 0 and deviation 1.")
+    ] = None,
     min_count: Annotated[int | None, typer.Option(help="Rarer words are unknown words.")] = None,
     start: Annotated[
         str | None, typer.Option(help="A captioner's folder, whose weights to begin with.")
@@ -99,6 +102,7 @@ def train(
             "features": str(features) if features else None,
             "encoder": encoder,
             "augment": augment,
+            "standardise": standardise,
             "min_count": min_count,
         },
         "model": {

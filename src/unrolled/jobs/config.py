@@ -44,6 +44,9 @@ class DataConfig:
         What training sees a photo as: ``"none"`` for as it is; ``"flip"`` to draw it or its mirror
         image in each epoch (captions that say left and right stay as they are); ``"crops"`` for
         also its four corners.
+    standardise : bool
+        Bring each feature to a mean of zero and a deviation of one over the training photos; what
+        it takes to do so becomes part of the model.
     min_count : int
         Times a word must stand in the training captions to be in the vocabulary.
     max_words : int
@@ -59,6 +62,7 @@ class DataConfig:
     features: str | None = None
     encoder: str = "lite0"
     augment: str = "none"
+    standardise: bool = False
     min_count: int = 5
     max_words: int = 30
     bucket: bool = False

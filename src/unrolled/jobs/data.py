@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from unrolled.data import (
     CaptionSet,
     FeatureStore,
+    RowsOfFeatures,
     Vocabulary,
     encode_captions,
     read_captions,
@@ -29,7 +32,10 @@ from unrolled.jobs.sources import (
     with_features,
 )
 from unrolled.layers.arrays import Array
+from unrolled.layers.scaling import FeatureScaling
 from unrolled.vision import AUGMENTATIONS, Encoder
+
+_PHOTOS_AT_ONCE = 64
 
 
 class Split(NamedTuple):
@@ -155,6 +161,23 @@ def fingerprint(split: Split) -> str:
     for array in (split.captions, split.lengths):
         digest.update(array.astype("<i4").tobytes())
     return digest.hexdigest()
+
+
+def measure_scaling(split: Split) -> FeatureScaling:
+    """Measure what standardises the features of a split's photos, as they are and once each.
+
+    Parameters
+    ----------
+    split : Split
+
+    Returns
+    -------
+    FeatureScaling
+        Over the photos, or over all their places.
+    """
+    rows = RowsOfFeatures(split.features, np.unique(split.caption_rows))
+    parts = (rows[at : at + _PHOTOS_AT_ONCE] for at in range(0, len(rows), _PHOTOS_AT_ONCE))
+    return FeatureScaling.fit(parts)
 
 
 def _make_features(

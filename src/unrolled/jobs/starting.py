@@ -73,7 +73,7 @@ def begin_with(model: CaptioningRNN, start: Captioner, data: TrainingData, path:
     Parameters
     ----------
     model : CaptioningRNN
-        Its parameters are replaced.
+        Its parameters are replaced, and what it standardises features by.
     start : Captioner
     data : TrainingData
     path : str
@@ -91,4 +91,5 @@ def begin_with(model: CaptioningRNN, start: Captioner, data: TrainingData, path:
         )
     if start.vocabulary.words != data.vocabulary.words:
         raise InputError(f"the run cannot begin with {path}: the data bring another vocabulary")
+    model.scaling = start.model.scaling
     model.params = {name: value.astype(model.dtype) for name, value in start.model.params.items()}

@@ -21,11 +21,11 @@ import numpy as np
 
 import unrolled
 from unrolled import plots
-from unrolled.captioner import Captioner, wants_grid
+from unrolled.captioner import Captioner
 from unrolled.data import CaptionBatches
 from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig
-from unrolled.jobs.data import TrainingData, fingerprint, prepare
+from unrolled.jobs.data import TrainingData, fingerprint, measure_scaling, prepare
 from unrolled.jobs.events import Note, Started
 from unrolled.jobs.features import FeatureProgress
 from unrolled.jobs.rewards import CiderReward
@@ -33,6 +33,7 @@ from unrolled.jobs.run_folder import holds_run, load_last, make_folder
 from unrolled.jobs.run_log import check_log, logged
 from unrolled.jobs.scoring import SCORES, ScoredRun
 from unrolled.jobs.starting import begin_with, load_start
+from unrolled.layers.cells import CELLS
 from unrolled.layers.precision import AUTO, choose_precision
 from unrolled.model import CaptioningRNN
 from unrolled.training import Event, Reward, TrainingState, train
@@ -93,7 +94,7 @@ def train_run(
     start = load_start(config) if config.training.start and not previous else None
     config = _with_precision(config, previous)
     data = None
-    known, grid = previous or start, wants_grid(config.model.cell_type)
+    known, grid = previous or start, CELLS[config.model.cell_type].attends
     for event in prepare(config.data, out, known.vocabulary if known else None, grid=grid):
         if isinstance(event, TrainingData):
             data = event
@@ -168,6 +169,8 @@ def _new_captioner(
         seed=config.training.seed,
         **dataclasses.asdict(config.model),
     )
+    if config.data.standardise:
+        model.scaling = measure_scaling(data.train)
     if start:
         begin_with(model, start, data, config.training.start)
     card = {
