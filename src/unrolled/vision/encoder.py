@@ -83,12 +83,16 @@ class Encoder:
         EncoderError
             A network has no grid, or grids that should be joined differ in size.
         """
-        sides = [network.side for network in self.networks]
-        if sides[0] is None or len(set(sides)) > 1:
-            have = ", ".join(
-                f"{network.name} {'none' if side is None else f'{side} x {side}'}"
-                for network, side in zip(self.networks, sides, strict=True)
-            )
+        sides = []
+        for network in self.networks:
+            if network.side is None:
+                raise EncoderError(
+                    f"encoder {self.name}: {network.name} has no grid; name an output as one "
+                    "in its settings, or do without the grid"
+                )
+            sides.append(network.side)
+        if len(set(sides)) > 1:
+            have = ", ".join(f"{each.name} {each.side} x {each.side}" for each in self.networks)
             raise EncoderError(
                 f"encoder {self.name}: its networks' grids cannot be joined ({have}); choose input "
                 "sizes that give equal grids, such as lite0@260+lite2, or do without the grid"
