@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.data import CaptionBatches, RowsOfFeatures
+from unrolled.data.rows import single
 from unrolled.errors import DTypeError, InputError, ShapeError
 
 
@@ -155,6 +156,15 @@ def test_a_view_of_another_shape_is_refused() -> None:
             CaptionBatches(
                 base.captions, base.lengths, base.feature_rows, base.features, 2, 0, True, [view]
             )
+
+
+def test_every_half_is_the_single_that_numpy_makes_of_it() -> None:
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)]
+    for half in (finite, every, finite.reshape(62, 16, 64)[1:3], finite[::-1].copy()):
+        expected = half.astype(np.float32)
+        assert single(half).dtype == np.float32
+        assert single(half).tobytes() == expected.tobytes()  # the sign of zero too
 
 
 @settings(deadline=None)

@@ -19,6 +19,7 @@ from unrolled.data.feature_file import (
     sha256_of,
 )
 from unrolled.data.identity import check_identity
+from unrolled.data.rows import all_finite
 from unrolled.errors import FeatureStoreError
 
 
@@ -225,7 +226,7 @@ class FeatureStore:
                     f"{self._checksums[name] or 'nothing'}, got {got}; copy it again from where "
                     "it came, or compute the features again"
                 )
-            if not all(np.isfinite(row).all() for row in array):
+            if not all(all_finite(row) for row in array):
                 raise FeatureStoreError(
                     f"{self.path}: {name} has numbers that are not finite; "
                     "compute the features again with `unrolled features`"
