@@ -181,6 +181,7 @@ class _Maker:
 _STEP = {"x": "N D", "prev_h": "N H"}
 _WEIGHTS = {"Wx": "D H", "Wh": "H H", "b": "H"}
 _ATTENDING = {"Wx": "D 4H", "Wh": "H 4H", "Wattn": "H 4H", "b": "4H"}
+_GRU = {"Wx": "D 3H", "Wh": "H 3H", "b": "3H", "bn": "H"}
 _GATED = {"Wx": "D 4H", "Wh": "H 4H", "b": "4H"}
 
 CALLS: dict[str, Callable[[_Maker], Call]] = {
@@ -234,6 +235,9 @@ CALLS: dict[str, Callable[[_Maker], Call]] = {
     "lstm_step": lambda m: m.call(
         "lstm_step_forward", "lstm_step_backward", _STEP | {"prev_c": "N H"} | _GATED
     ),
+    "gru_step": lambda m: m.call("gru_step_forward", "gru_step_backward", _STEP | _GRU),
+    "gru": lambda m: m.call("gru_forward", "gru_backward", {"x": "N T D", "h0": "N H"} | _GRU),
+    "gru_packed": lambda m: m.packed("gru_packed", {"x": "P D", "h0": "N H"} | _GRU),
     "attention": lambda m: m.call(
         "attention_forward", "attention_backward", {"prev_h": "N H", "A": "N H Y X"}
     ),

@@ -106,7 +106,7 @@ def test_read_only_arguments_work(name, size):
     assert all(result.flags.writeable for result in results)
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "lstm, c0", "attention_lstm"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "lstm, c0", "gru", "attention_lstm"])
 @pytest.mark.parametrize("size", [Sizes(), Sizes(N=1), Sizes(T=1), Sizes(N=1, T=1)], ids=str)
 def test_changing_the_states_that_came_out_leaves_the_backward_pass_right(name, size):
     call = make_call(name, size=size)

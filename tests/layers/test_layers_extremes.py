@@ -51,7 +51,7 @@ def test_sigmoid_of_nan_is_nan_and_of_one_number_works():
 
 @every_dtype
 @pytest.mark.parametrize("gates", [-1e4, 1e4])
-@pytest.mark.parametrize("name", ["rnn_step", "lstm_step", "rnn", "lstm", "attention_lstm"])
+@pytest.mark.parametrize("name", ["rnn_step", "lstm_step", "rnn", "lstm", "gru", "attention_lstm"])
 def test_saturated_cells_stay_finite(name, gates, dtype):
     call = make_call(name, dtype)
     came = run(call.with_arg("b", np.full_like(call.args["b"], gates)))

@@ -187,6 +187,17 @@ CASES: dict[str, dict[str, Callable[[], Case]]] = {
         "no c0": lambda: of_layer("lstm_packed", *draw((P, D), (6, H), *weights(4)), BATCH_SIZES),
         "c0": lambda: of_lstm("lstm_packed", (*draw((P, D), (6, H), *weights(4)), BATCH_SIZES), 6),
     },
+    "gru_step_backward": {
+        "step": lambda: of_layer("gru_step", *draw((N, D), (N, H), *weights(3), (H,))),
+    },
+    "gru_backward": {
+        "sequences": lambda: of_layer("gru", *draw((N, T, D), (N, H), *weights(3), (H,))),
+    },
+    "gru_packed_backward": {
+        "ragged": lambda: of_layer(
+            "gru_packed", *draw((P, D), (6, H), *weights(3), (H,), seed=1), BATCH_SIZES
+        ),
+    },
     "attention_backward": {
         "grid": lambda: of_layer("attention", *draw((N, H), GRID)),
     },

@@ -211,3 +211,34 @@ def test_sigmoid(torch, dtype):
     x = np.linspace(-60, 60, 1001).astype(dtype)
     expected = torch.sigmoid(torch.tensor(x)).numpy()
     np.testing.assert_allclose(layers.sigmoid(x), expected, rtol=8 * np.finfo(dtype).eps)
+
+
+@every_dtype
+def test_gru(torch, dtype):
+    """`nn.GRU` over packed sequences, its two biases apart in the third gate only."""
+    shapes = [(N, T, D), (N, H), (D, 3 * H), (H, 3 * H), (3 * H,), (H,), (N, T, H)]
+    x, h0, Wx, Wh, b, bn, dh = draw(dtype, *shapes)
+    peer = torch.nn.GRU(D, H, batch_first=True, dtype=getattr(torch, dtype))
+    with torch.no_grad():
+        for name, value in {
+            "weight_ih_l0": Wx.T,
+            "weight_hh_l0": Wh.T,
+            "bias_ih_l0": np.concatenate([0.25 * b[: 2 * H], b[2 * H :]]),
+            "bias_hh_l0": np.concatenate([0.75 * b[: 2 * H], bn]),
+        }.items():
+            getattr(peer, name).copy_(torch.tensor(np.ascontiguousarray(value)))
+    inputs = [torch.tensor(a, requires_grad=True) for a in (x, h0)]
+    order, batch_sizes, sequence, step = layers.pack_lengths(LENGTHS)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(
+        inputs[0], torch.tensor(LENGTHS), batch_first=True, enforce_sorted=False
+    )
+    out, final_h = peer(packed, inputs[1][None])
+    (out.data * torch.tensor(dh[sequence, step])).sum().backward()
+
+    h, cache = layers.gru_packed_forward(x[sequence, step], h0[order], Wx, Wh, b, bn, batch_sizes)
+    grads = layers.gru_packed_backward(dh[sequence, step], cache)
+    assert_close([h, cache.final_h], [out.data, final_h[0][order]], dtype)
+    of_peer = [getattr(peer, name).grad.T for name, _ in peer.named_parameters()]
+    dWx, dWh, db, dbh = of_peer
+    dx, dh0 = inputs[0].grad[sequence, step], inputs[1].grad[order]
+    assert_close(grads, [dx, dh0, dWx, dWh, db, dbh[2 * H :]], dtype)

@@ -22,6 +22,14 @@ from unrolled.layers.attention_lstm import (
 )
 from unrolled.layers.dropout import dropout_backward, dropout_forward
 from unrolled.layers.embedding import word_embedding_backward, word_embedding_forward
+from unrolled.layers.gru import (
+    gru_backward,
+    gru_forward,
+    gru_packed_backward,
+    gru_packed_forward,
+    gru_step_backward,
+    gru_step_forward,
+)
 from unrolled.layers.lstm import (
     lstm_backward,
     lstm_forward,
@@ -57,6 +65,12 @@ __all__ = [
     "attention_lstm_step_forward",
     "dropout_backward",
     "dropout_forward",
+    "gru_backward",
+    "gru_forward",
+    "gru_packed_backward",
+    "gru_packed_forward",
+    "gru_step_backward",
+    "gru_step_forward",
     "lstm_backward",
     "lstm_forward",
     "lstm_packed_backward",

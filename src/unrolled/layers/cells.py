@@ -19,6 +19,7 @@ from unrolled.layers.attention_lstm import (
     attention_lstm_packed_forward,
     attention_lstm_step_forward,
 )
+from unrolled.layers.gru import gru_packed_backward, gru_packed_forward, gru_step_forward
 from unrolled.layers.lstm import lstm_packed_backward, lstm_packed_forward, lstm_step_forward
 from unrolled.layers.memory import Memory
 from unrolled.layers.rnn import rnn_packed_backward, rnn_packed_forward, rnn_step_forward
@@ -57,7 +58,7 @@ def _rnn_shapes(D: int, H: int) -> Shapes:
     return {"Wx": (D, H), "Wh": (H, H), "b": (H,)}
 
 
-def _rnn_start(h0: Array, *_: Array) -> State:
+def _only_h(h0: Array, *_: Array) -> State:
     return (h0,)
 
 
@@ -76,6 +77,14 @@ def _lstm_start(h0: Array, *_: Array) -> State:
 def _lstm_step(x: Array, state: State, Wx: Array, Wh: Array, b: Array) -> State:
     prev_h, prev_c = state
     return lstm_step_forward(x, prev_h, prev_c, Wx, Wh, b)[:2]
+
+
+def _gru_shapes(D: int, H: int) -> Shapes:
+    return {"Wx": (D, 3 * H), "Wh": (H, 3 * H), "b": (3 * H,), "bn": (H,)}
+
+
+def _gru_step(x: Array, state: State, Wx: Array, Wh: Array, b: Array, bn: Array) -> State:
+    return gru_step_forward(x, state[0], Wx, Wh, b, bn)[:1]
 
 
 def _attention_shapes(D: int, H: int) -> Shapes:
@@ -98,7 +107,7 @@ def _attention_step(x: Array, state: State, Wx: Array, Wh: Array, Wattn: Array, 
 
 
 CELLS = {
-    "rnn": Cell(_rnn_shapes, rnn_packed_forward, rnn_packed_backward, _rnn_start, _rnn_step),
+    "rnn": Cell(_rnn_shapes, rnn_packed_forward, rnn_packed_backward, _only_h, _rnn_step),
     "lstm": Cell(
         _lstm_shapes,
         lstm_packed_forward,
@@ -107,6 +116,7 @@ CELLS = {
         _lstm_step,
         forgets=True,
     ),
+    "gru": Cell(_gru_shapes, gru_packed_forward, gru_packed_backward, _only_h, _gru_step),
     "attention": Cell(
         _attention_shapes,
         attention_lstm_packed_forward,
