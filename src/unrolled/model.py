@@ -21,6 +21,7 @@ from numpy.typing import DTypeLike
 from unrolled.errors import DTypeError, InputError, ShapeError
 from unrolled.layers import (
     affine_forward,
+    doubly_stochastic_loss,
     dropout_backward,
     dropout_forward,
     pack_lengths,
@@ -57,7 +58,8 @@ class CaptioningRNN:
         H, the width of the recurrence.
     cell_type : str
         ``"rnn"`` or ``"lstm"``, started by one vector of features an image; or ``"attention"``, an
-        LSTM that at every word looks at the image's locations, a vector of features each.
+        LSTM that at every word looks at the image's locations, a vector of features each, or
+        ``"additive"``, which scores them by a small network; or ``"gru"``.
     dtype : dtype
         float32, or float64 for gradient checks.
     seed : int, optional
@@ -67,6 +69,9 @@ class CaptioningRNN:
         the vocabulary, while training (Zaremba et al. 2014). 0 as in the assignment.
     feature_dropout : float
         The same for the projected features.
+    attention_penalty : float
+        How much `unrolled.layers.doubly_stochastic_loss` counts, per caption, in the loss of a cell
+        that attends (Xu et al. 2015 use 1).
     forget_bias : float
         Initial bias of the LSTM's forget gate (Jozefowicz et al. 2015 advise 1). 0 as in the
         assignment.
@@ -112,6 +117,7 @@ class CaptioningRNN:
         seed: int | None = None,
         dropout: float = 0.0,
         feature_dropout: float = 0.0,
+        attention_penalty: float = 0.0,
         forget_bias: float = 0.0,
         tie_weights: bool = False,
         precision: str = "float32",
@@ -126,6 +132,13 @@ class CaptioningRNN:
         for name, rate in {"dropout": dropout, "feature_dropout": feature_dropout}.items():
             if not 0 <= rate < 1:
                 raise InputError(f"CaptioningRNN: {name} must be in [0, 1), got {rate}")
+        if not 0 <= attention_penalty < math.inf:
+            raise InputError(
+                "CaptioningRNN: attention_penalty must be a number of at least 0, "
+                f"got {attention_penalty}"
+            )
+        if attention_penalty and not CELLS[cell_type].attends:
+            raise InputError(f"CaptioningRNN: a {cell_type} attends to nothing to be penalised")
         if forget_bias and not CELLS[cell_type].forgets:
             raise InputError(f"CaptioningRNN: a {cell_type} has no forget gate to bias")
         if tie_weights and wordvec_dim != hidden_dim:
@@ -143,6 +156,7 @@ class CaptioningRNN:
             raise DTypeError(f"CaptioningRNN: dtype must be floating point, got {self.dtype}")
         self.dropout = dropout
         self.feature_dropout = feature_dropout
+        self.attention_penalty = attention_penalty
         self.tie_weights = tie_weights
         self.precision = choose_precision("CaptioningRNN", precision, hidden_dim)
         self.scaling: FeatureScaling | None = None
@@ -168,6 +182,7 @@ class CaptioningRNN:
             "dtype": self.dtype.name,
             "dropout": self.dropout,
             "feature_dropout": self.feature_dropout,
+            "attention_penalty": self.attention_penalty,
             "tie_weights": self.tie_weights,
             "precision": self.precision,
         }
@@ -262,7 +277,8 @@ class CaptioningRNN:
 
         dh = np.zeros_like(h)
         dh[counted] = dropout_backward(dh_out, drop_h) if drop_h else dh_out
-        dx, dimage, *dcell = self._cell.backward(dh, cell_cache)
+        penalty, back = self._attention_loss(cell_cache, N)
+        dx, dimage, *dcell = self._cell.backward(dh, cell_cache, **back)
         dx = dropout_backward(dx, drop_x) if drop_x else dx
         dW_embed = word_embedding_backward(dx, embed_cache)
         dimage = dropout_backward(dimage, drop_image) if drop_image else dimage
@@ -278,7 +294,7 @@ class CaptioningRNN:
         else:
             grads["W_vocab"] = dW_vocab
         grads["b_vocab"] = db_vocab
-        return LossAndGrads(loss, grads)
+        return LossAndGrads(loss + penalty, grads)
 
     def start(self, features: Array) -> State:
         """Start a caption for each image.
@@ -371,6 +387,14 @@ class CaptioningRNN:
         W, b = self.params["W_proj"], self.params["b_proj"]
         projected, _ = affine_forward(_rows(features), W, b, precision=precision)
         return projected.reshape(*features.shape[:-1], projected.shape[1])
+
+    def _attention_loss(self, cache: Any, N: int) -> tuple[Any, dict[str, Array]]:
+        """Give the penalty on what was attended to, and what the cell's way back takes of it."""
+        if not self.attention_penalty:
+            return 0.0, {}
+        share = self.attention_penalty / max(N, 1)
+        loss, dalphas = doubly_stochastic_loss(cache.alphas, cache.batch_sizes)
+        return share * loss, {"dalphas": share * dalphas}
 
     def _cell_weights(self) -> list[Array]:
         return [self.params[name] for name in self._cell_shapes]

@@ -24,6 +24,7 @@ class Sizes(NamedTuple):
     M: int = 6
     V: int = 7
     L: int = 8
+    K: int = 10
     Y: int = 3
     X: int = 9
 
@@ -182,6 +183,7 @@ _STEP = {"x": "N D", "prev_h": "N H"}
 _WEIGHTS = {"Wx": "D H", "Wh": "H H", "b": "H"}
 _ATTENDING = {"Wx": "D 4H", "Wh": "H 4H", "Wattn": "H 4H", "b": "4H"}
 _GRU = {"Wx": "D 3H", "Wh": "H 3H", "b": "3H", "bn": "H"}
+_ADDITIVE = {"Wa": "H K", "Ua": "H K", "wa": "K"}
 _GATED = {"Wx": "D 4H", "Wh": "H 4H", "b": "4H"}
 
 CALLS: dict[str, Callable[[_Maker], Call]] = {
@@ -240,6 +242,21 @@ CALLS: dict[str, Callable[[_Maker], Call]] = {
     "gru_packed": lambda m: m.packed("gru_packed", {"x": "P D", "h0": "N H"} | _GRU),
     "attention": lambda m: m.call(
         "attention_forward", "attention_backward", {"prev_h": "N H", "A": "N H Y X"}
+    ),
+    "additive_attention": lambda m: m.call(
+        "additive_attention_forward",
+        "additive_attention_backward",
+        {"prev_h": "N H", "A": "N L H"} | _ADDITIVE,
+    ),
+    "additive_lstm_packed": lambda m: m.packed(
+        "additive_lstm_packed", {"x": "P D", "A": "N L H"} | _ATTENDING | _ADDITIVE
+    ),
+    "doubly_stochastic": lambda m: _call(
+        "doubly_stochastic_loss",
+        None,
+        {"alphas": "P L", "batch_sizes": "P"},
+        alphas=m.floats("P L"),
+        batch_sizes=m.batch_sizes(),
     ),
     "attention_lstm_step": lambda m: m.call(
         "attention_lstm_step_forward",

@@ -27,6 +27,7 @@ sizes = st.builds(
     M=st.integers(0, 3),
     V=st.integers(1, 4),
     L=st.integers(1, 4),
+    K=st.integers(0, 3),
     Y=st.integers(1, 2),
     X=st.integers(1, 3),
 )

@@ -32,7 +32,7 @@ ANY_SHAPE = {
 }
 
 
-PACKED = [name for name in CALLS if "batch_sizes" in make_call(name).args]
+PACKED = [name for name in CALLS if {"x", "batch_sizes"} <= make_call(name).args.keys()]
 
 
 def upstreams():

@@ -71,6 +71,11 @@ def attending():
     return Wx, Wh, Wh, b
 
 
+def additive_arguments():
+    shapes = [(P, D), (6, 7, H), *attending(), (H, 4), (H, 4), (4,)]
+    return *draw(*shapes, seed=2), BATCH_SIZES
+
+
 def of_alphas(name, *args):
     """A cell that attends, with a loss by what it attended to as well."""
 
@@ -201,6 +206,18 @@ CASES: dict[str, dict[str, Callable[[], Case]]] = {
     "attention_backward": {
         "grid": lambda: of_layer("attention", *draw((N, H), GRID)),
     },
+    "additive_attention_backward": {
+        "locations": lambda: of_layer(
+            "additive_attention", *draw((N, H), (N, 7, H), (H, 4), (H, 4), (4,))
+        ),
+    },
+    "additive_lstm_packed_backward": {
+        "ragged": lambda: of_layer("additive_lstm_packed", *additive_arguments()),
+        "alphas": lambda: of_alphas("additive_lstm_packed", *additive_arguments()),
+    },
+    "doubly_stochastic_loss": {
+        "ragged": lambda: of_loss("doubly_stochastic_loss", *draw((P, 7)), BATCH_SIZES),
+    },
     "attention_lstm_step_backward": {
         "step": lambda: of_layer(
             "attention_lstm_step", *draw((N, D), (N, H), (N, H), (N, H), *attending())
@@ -242,6 +259,11 @@ CASES: dict[str, dict[str, Callable[[], Case]]] = {
             for cell in CELLS
         },
         **{f"{cell}, tied": lambda cell=cell: of_model(cell, tie_weights=True) for cell in CELLS},
+        **{
+            f"{cell}, penalty": lambda cell=cell: of_model(cell, attention_penalty=0.7)
+            for cell in CELLS
+            if CELLS[cell].attends
+        },
         "lstm, forget bias": lambda: of_model("lstm", forget_bias=1.0),
     },
 }

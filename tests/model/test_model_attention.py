@@ -62,6 +62,7 @@ def test_features_that_are_no_locations(cell_type, shape):
 def test_beams_of_many_images_are_those_of_each_alone(cell_type):
     """Beams share an image's memory, change places, and images that are done go."""
     model, features = model_of(cell_type), images_for(cell_type, 9, D)
+    model.params["b_vocab"][2] = -1.0  # <END>, so that captions end at several places
     together = beam_search(model, features, width=3, max_length=7)
     assert len({len(best[0].words) for best in together}) > 1, "images that are done at one time"
     for n, expected in enumerate(together):
@@ -101,3 +102,13 @@ def test_beams_of_an_image_read_one_memory():
     K, (part,) = memory.by_image()
     assert K == 5
     assert part is values
+
+
+@attending
+def test_the_penalty_is_on_what_each_location_weighed(cell_type):
+    """Where all locations are alike, each of 6 weighs a sixth at each of 3, 4 and 1 words."""
+    features = np.repeat(images_for(cell_type, 3, D)[:, :1], 6, axis=1)
+    plain, penalised = model_of(cell_type), model_of(cell_type, attention_penalty=0.7)
+    more = penalised.loss(features, CAPTIONS).loss - plain.loss(features, CAPTIONS).loss
+    expected = sum(6 * (1 - words / 6) ** 2 for words in (3, 4, 1))
+    assert more == pytest.approx(0.7 * expected / 3, rel=1e-9)

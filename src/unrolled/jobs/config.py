@@ -88,6 +88,7 @@ class ModelConfig:
     hidden_dim: int = 512
     dropout: float = 0.5
     feature_dropout: float = 0.0
+    attention_penalty: float = 0.0
     forget_bias: float = 0.0
     tie_weights: bool = False
     precision: str = AUTO
@@ -106,6 +107,14 @@ class ModelConfig:
         choose_precision("model", self.precision, self.hidden_dim)
         if not math.isfinite(self.forget_bias):
             raise InputError(f"model: forget_bias must be a number, got {self.forget_bias!r}")
+        if not 0 <= self.attention_penalty < math.inf:
+            raise InputError(
+                f"model: attention_penalty must be at least 0, got {self.attention_penalty!r}"
+            )
+        if self.attention_penalty and not CELLS[self.cell_type].attends:
+            raise InputError(
+                f"model: a {self.cell_type} attends to nothing; leave out attention_penalty"
+            )
         if self.forget_bias and not CELLS[self.cell_type].forgets:
             raise InputError(f"model: a {self.cell_type} has no forget gate; leave out forget_bias")
         if self.tie_weights and self.wordvec_dim != self.hidden_dim:

@@ -5,13 +5,19 @@ the order of the forward's arguments. No argument is ever changed, and the dtype
 out. Axes: N batch, T time, D input, H hidden, V vocabulary, P packed tokens.
 """
 
+from unrolled.layers.additive import (
+    additive_attention_backward,
+    additive_attention_forward,
+    additive_lstm_packed_backward,
+    additive_lstm_packed_forward,
+)
 from unrolled.layers.affine import (
     affine_backward,
     affine_forward,
     temporal_affine_backward,
     temporal_affine_forward,
 )
-from unrolled.layers.attention import attention_backward, attention_forward
+from unrolled.layers.attention import attention_backward, attention_forward, doubly_stochastic_loss
 from unrolled.layers.attention_lstm import (
     attention_lstm_backward,
     attention_lstm_forward,
@@ -53,6 +59,10 @@ from unrolled.layers.vocabulary import vocabulary_loss
 
 __all__ = [
     "Packing",
+    "additive_attention_backward",
+    "additive_attention_forward",
+    "additive_lstm_packed_backward",
+    "additive_lstm_packed_forward",
     "affine_backward",
     "affine_forward",
     "attention_backward",
@@ -63,6 +73,7 @@ __all__ = [
     "attention_lstm_packed_forward",
     "attention_lstm_step_backward",
     "attention_lstm_step_forward",
+    "doubly_stochastic_loss",
     "dropout_backward",
     "dropout_forward",
     "gru_backward",

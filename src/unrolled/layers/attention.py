@@ -6,12 +6,14 @@ it works on (N, L, H), a location a row, and is what the cells that attend are b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from unrolled.errors import ShapeError
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
+from unrolled.layers.packing import check_batch_sizes, pad_rows, step_slices
 
 
 class AttentionCache(NamedTuple):
@@ -100,6 +102,51 @@ def attention_backward(dattn: Array, cache: AttentionCache) -> AttentionGrads:
 def dot_weights(h: Array, A: Array) -> Array:
     """Weigh each location by its product with h: (N, H) and (N, L, H) to (N, L)."""
     return softmax(location_products(A, h) * scale_of(A))
+
+
+class DoublyStochasticLoss(NamedTuple):
+    """The loss, and its derivative by the weights, (P, L)."""
+
+    loss: np.floating
+    dalphas: Array
+
+
+def doubly_stochastic_loss(alphas: Array, batch_sizes: Sequence[int]) -> DoublyStochasticLoss:
+    r"""Penalty on locations looked at too seldom or too often, :math:`\sum_{nl} (1 - a_{nl})^2`.
+
+    :math:`a_{nl} = \sum_t \alpha_{ntl}` is all that location l weighed in caption n.
+
+    Parameters
+    ----------
+    alphas : (P, L) float
+        Packed (see `unrolled.layers.packing`).
+    batch_sizes : T ints
+
+    Returns
+    -------
+    DoublyStochasticLoss
+        Summed over the sequences that have a token.
+
+    Raises
+    ------
+    ShapeError
+        If alphas has not two axes, or the batch sizes do not add up to P.
+    DTypeError
+        If alphas is not floating point, or the batch sizes are no integers.
+
+    References
+    ----------
+    Xu et al. (2015), equation 14.
+    """
+    where = "doubly_stochastic_loss"
+    check_floats(where, alphas=alphas)
+    size = check_shapes(where, alphas=(alphas, "P L"))
+    check_batch_sizes(where, batch_sizes, max(batch_sizes, default=0), size["P"])
+    excess = pad_rows(alphas, batch_sizes).sum(axis=0) - 1
+    dalphas = np.empty_like(alphas)
+    for rows in step_slices(batch_sizes):
+        dalphas[rows] = 2 * excess[: rows.stop - rows.start]
+    return DoublyStochasticLoss((excess * excess).sum(), dalphas)
 
 
 def location_products(A: Array, v: Array) -> Array:

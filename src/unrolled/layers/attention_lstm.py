@@ -22,27 +22,24 @@ from typing import NamedTuple
 import numpy as np
 
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
+from unrolled.layers.attending import (
+    AttentionLSTMCache,
+    by_image,
+    read_steps,
+    unread_steps,
+    weight_gradients,
+)
 from unrolled.layers.attention import (
     as_grid,
     by_location,
     check_locations,
-    dot_weights,
     location_products,
     scale_of,
-    softmax_gradient,
     weighted_sum,
 )
 from unrolled.layers.lstm import _cell_backward, _cell_forward
-from unrolled.layers.packing import (
-    batch_major,
-    check_batch_sizes,
-    last_states,
-    pad_rows,
-    previous_states,
-    step_slices,
-    time_major,
-)
-from unrolled.layers.product import check_precision, product
+from unrolled.layers.packing import batch_major, check_batch_sizes, time_major
+from unrolled.layers.product import check_precision
 
 
 class AttentionLSTMStepCache(NamedTuple):
@@ -71,35 +68,6 @@ class AttentionLSTMStepGrads(NamedTuple):
     dWh: Array
     dWattn: Array
     db: Array
-
-
-class AttentionLSTMCache(NamedTuple):
-    """What `attention_lstm_packed_backward` needs; packed but for A and W, one row per token.
-
-    ``W`` is Wh above Wattn, ``seen`` what it was multiplied with, ``alphas`` is (P, L).
-    """
-
-    x: Array
-    A: Array
-    Wx: Array
-    W: Array
-    gates: Array
-    seen: Array
-    alphas: Array
-    h: Array
-    c: Array
-    batch_sizes: tuple[int, ...]
-    precision: str = "float32"
-
-    @property
-    def final_h(self) -> Array:
-        """Hidden state after the last token of each sequence, (N, H)."""
-        return last_states(self.h, self.A.mean(axis=1), self.batch_sizes)
-
-    @property
-    def final_c(self) -> Array:
-        """Cell state after the last token of each sequence, (N, H)."""
-        return last_states(self.c, self.A.mean(axis=1), self.batch_sizes)
 
 
 class AttentionLSTMGrads(NamedTuple):
@@ -359,21 +327,13 @@ def attention_lstm_packed_forward(
     check_locations(where, A)
     check_batch_sizes(where, batch_sizes, size["N"], size["P"])
     check_precision(where, precision)
-    P, H = size["P"], size["H"]
-    batch_sizes = tuple(map(int, batch_sizes))
-    W = np.concatenate([Wh, Wattn])
-    gates = product(x, Wx, b, precision=precision)
-    seen, alphas = np.empty((P, 2 * H), x.dtype), np.empty((P, size["L"]), x.dtype)
-    h, c = np.empty((P, H), x.dtype), np.empty((P, H), x.dtype)
-    prev_h = prev_c = A.mean(axis=1)
-    for rows in step_slices(batch_sizes):
-        n = rows.stop - rows.start
-        alphas[rows] = dot_weights(prev_h[:n], A[:n])
-        seen[rows, :H], seen[rows, H:] = prev_h[:n], weighted_sum(alphas[rows], A[:n])
-        gates[rows] += product(seen[rows], W, precision=precision)
-        h[rows], c[rows] = _cell_forward(gates[rows], prev_c[:n])
-        prev_h, prev_c = h[rows], c[rows]
-    return h, AttentionLSTMCache(x, A, Wx, W, gates, seen, alphas, h, c, batch_sizes, precision)
+    scale = scale_of(A)
+
+    def score(h: Array) -> Array:
+        return location_products(A[: len(h)], h) * scale
+
+    cache = read_steps(x, A, Wx, np.concatenate([Wh, Wattn]), b, score, batch_sizes, precision)
+    return cache.h, cache
 
 
 def attention_lstm_packed_backward(
@@ -405,50 +365,16 @@ def attention_lstm_packed_backward(
     ----------
     Greff et al. (2017), appendix A, without peepholes; Vaswani et al. (2017), equation 1.
     """
-    x, A, Wx, _, _, seen, alphas, h, *_, batch_sizes, precision = cache
-    where, H = "attention_lstm_packed_backward", h.shape[1]
-    check_gradient(where, "dh", dh, h.shape, h.dtype)
+    where, A, H = "attention_lstm_packed_backward", cache.A, cache.h.shape[1]
+    check_gradient(where, "dh", dh, cache.h.shape, cache.h.dtype)
     if dalphas is not None:
-        check_gradient(where, "dalphas", dalphas, alphas.shape, alphas.dtype)
-    da, dattn, de, dstart = _loop_backward(dh, dalphas, cache)
-    dW = product(seen.T, da, precision=precision)
-    # A's gradient, image by image: (L, 2 T) times (2 T, H).
-    weighed = np.concatenate([pad_rows(alphas, batch_sizes), pad_rows(de, batch_sizes)])
-    came = np.concatenate([pad_rows(dattn, batch_sizes), pad_rows(seen[:, :H], batch_sizes)])
-    dA = np.zeros_like(A, order="C")
-    n = weighed.shape[1]
-    np.matmul(weighed.transpose(1, 2, 0), came.swapaxes(0, 1), out=dA[:n])
-    dA += (dstart / A.shape[1])[:, None, :]  # h0 and c0 are the mean
-    return AttentionLSTMGrads(
-        dx=product(da, Wx.T, precision=precision),
-        dA=dA,
-        dWx=product(x.T, da, precision=precision),
-        dWh=dW[:H].copy(),
-        dWattn=dW[H:].copy(),
-        db=da.sum(axis=0),
-    )
+        check_gradient(where, "dalphas", dalphas, cache.alphas.shape, cache.alphas.dtype)
+    scale = scale_of(A)
 
+    def score_gradient(rows: slice, de: Array) -> Array:  # noqa: ARG001
+        return weighted_sum(de, A[: len(de)]) * scale
 
-def _loop_backward(
-    dh: Array, dalphas: Array | None, cache: AttentionLSTMCache
-) -> tuple[Array, Array, Array, Array]:
-    """Go back through the steps; return da (P, 4 H), dattn (P, H), de (P, L), dh0 + dc0."""
-    _, A, _, W, gates, _, alphas, h, c, batch_sizes, precision = cache
-    H, scale = h.shape[1], scale_of(A)
-    start = A.mean(axis=1)
-    prev_c, tanh_c, da = previous_states(c, start, batch_sizes), np.tanh(c), np.empty_like(gates)
-    dattn, de = np.empty_like(h), np.empty_like(alphas)
-    dprev_h, dprev_c = np.zeros_like(start), np.zeros_like(start)
-    for rows in reversed([*step_slices(batch_sizes)]):
-        n = rows.stop - rows.start
-        dprev_c[:n] = _cell_backward(
-            dh[rows] + dprev_h[:n], dprev_c[:n], gates[rows], prev_c[rows], tanh_c[rows], da[rows]
-        )
-        dseen = product(da[rows], W.T, precision=precision)
-        dattn[rows] = dseen[:, H:]
-        dweights = location_products(A[:n], dattn[rows])
-        if dalphas is not None:
-            dweights += dalphas[rows]
-        de[rows] = softmax_gradient(dweights, alphas[rows]) * scale
-        dprev_h[:n] = dseen[:, :H] + weighted_sum(de[rows], A[:n])
-    return da, dattn, de, dprev_h + dprev_c
+    back = unread_steps(dh, dalphas, cache, score_gradient)
+    dA = back.dA + by_image(back.de * scale, cache.prev_h, cache)
+    dx, dWx, dW, db = weight_gradients(back.da, cache)
+    return AttentionLSTMGrads(dx, dA, dWx, dW[:H].copy(), dW[H:].copy(), db)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from unrolled.layers.additive import additive_lstm_packed_backward, additive_lstm_packed_forward
 from unrolled.layers.arrays import Array
 from unrolled.layers.attention import scale_of, softmax
 from unrolled.layers.attention_lstm import (
@@ -37,6 +38,7 @@ class Cell(NamedTuple):
         Names that begin with W are matrices with the fan-in first, with b biases.
     forward : ``(x, image, *weights, batch_sizes, *, precision) -> (h, cache)``, packed
     backward : ``(dh, cache) -> (dx, dimage, *dweights)``, packed
+        Where the cell attends, its cache has ``alphas`` and backward takes their ``dalphas=``.
     start : ``(image, *weights) -> state``
     step : ``(x, state, *weights) -> state``
     attends : bool
@@ -47,7 +49,7 @@ class Cell(NamedTuple):
 
     shapes: Callable[[int, int], Shapes]
     forward: Callable[..., tuple[Array, Any]]
-    backward: Callable[[Array, Any], tuple[Array, ...]]
+    backward: Callable[..., tuple[Array, ...]]
     start: Callable[..., State]
     step: Callable[..., State]
     attends: bool = False
@@ -106,6 +108,26 @@ def _attention_step(x: Array, state: State, Wx: Array, Wh: Array, Wattn: Array, 
     return h, c, memory
 
 
+def _additive_shapes(D: int, H: int) -> Shapes:
+    return {**_attention_shapes(D, H), "Wa": (H, H), "Ua": (H, H), "wa": (H,)}
+
+
+def _additive_start(A: Array, *weights: Array) -> State:
+    mean, Wa = A.mean(axis=1), weights[4]
+    return mean, mean, Memory.of(A, A @ Wa)
+
+
+def _additive_step(x: Array, state: State, *weights: Array) -> State:
+    prev_h, prev_c, memory = state
+    Wx, Wh, Wattn, b, _, Ua, wa = weights
+    K, (A, keys) = memory.by_image()
+    queries = (prev_h @ Ua).reshape(len(A), K, 1, keys.shape[2])
+    alphas = softmax(np.tanh(keys[:, None] + queries) @ wa)
+    attn = (alphas @ A).reshape(prev_h.shape)
+    h, c, _ = attention_lstm_step_forward(x, prev_h, prev_c, attn, Wx, Wh, Wattn, b)
+    return h, c, memory
+
+
 CELLS = {
     "rnn": Cell(_rnn_shapes, rnn_packed_forward, rnn_packed_backward, _only_h, _rnn_step),
     "lstm": Cell(
@@ -123,6 +145,15 @@ CELLS = {
         attention_lstm_packed_backward,
         _attention_start,
         _attention_step,
+        attends=True,
+        forgets=True,
+    ),
+    "additive": Cell(
+        _additive_shapes,
+        additive_lstm_packed_forward,
+        additive_lstm_packed_backward,
+        _additive_start,
+        _additive_step,
         attends=True,
         forgets=True,
     ),
