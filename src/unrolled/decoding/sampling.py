@@ -92,27 +92,29 @@ def sample_captions(
         raise InputError(f"sample_captions: the vocabulary lacks {', '.join(sorted(missing))}")
     forbidden = [vocabulary[word] for word in never if word in vocabulary]
     null, end = vocabulary["<NULL>"], vocabulary["<END>"]
-    N, K = len(features), samples
-    words = np.full((N, K, max_length), null, np.int32)
-    lengths, log_probs = np.zeros((N, K), np.int32), np.zeros((N, K))
-    images = np.arange(N)  # those with a caption that has not ended: no other is computed
-    state = tuple(np.repeat(s, K, axis=0) for s in model.start(features))
-    said, speaking = np.full((N, K), vocabulary["<START>"]), np.ones((N, K), bool)
+    shape, rows = (len(features), samples), len(features) * samples
+    words = np.full((rows, max_length), null, np.int32)
+    lengths, log_probs = np.zeros(rows, np.int32), np.zeros(rows)
+    speaking = np.arange(rows)  # whose captions have not ended: no other is computed
+    state = tuple(np.repeat(s, samples, axis=0) for s in model.start(features))
+    said = np.full(rows, vocabulary["<START>"])
     for t in range(max_length):
-        if not images.size:
+        if not speaking.size:
             break
-        scores, state = model.step(said.ravel(), state)
+        scores, state = model.step(said, state)
         said = draw_words(
             scores, rng, temperature=temperature, top_k=top_k, top_p=top_p, forbidden=forbidden
-        ).reshape(-1, K)
-        words[images, :, t] = np.where(speaking, said, null)
-        lengths[images] += speaking
-        log_probs[images] += np.where(speaking, _log_probs(scores, said.ravel()).reshape(-1, K), 0)
-        speaking &= said != end
-        if not (going_on := speaking.any(axis=1)).all():
-            images, said, speaking = images[going_on], said[going_on], speaking[going_on]
-            state = tuple(s[np.repeat(going_on, K)] for s in state)
-    return Samples(words, lengths, log_probs)
+        )
+        words[speaking, t] = said
+        lengths[speaking] = t + 1
+        log_probs[speaking] += _log_probs(scores, said)
+        going_on = said != end
+        if not going_on.all():
+            speaking, said = speaking[going_on], said[going_on]
+            state = tuple(s[going_on] for s in state)
+    return Samples(
+        words.reshape(*shape, max_length), lengths.reshape(shape), log_probs.reshape(shape)
+    )
 
 
 def draw_words(
