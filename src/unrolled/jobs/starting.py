@@ -11,7 +11,7 @@ from unrolled.jobs.config import ModelConfig, RunConfig
 from unrolled.jobs.data import TrainingData
 from unrolled.model import CaptioningRNN
 
-_MAY_CHANGE = ("dropout", "precision", "forget_bias")
+_MAY_CHANGE = ("dropout", "feature_dropout", "precision", "forget_bias")
 """Settings of a model that do not say what its weights are."""
 
 
