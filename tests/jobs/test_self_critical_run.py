@@ -73,7 +73,8 @@ def test_rewards_are_of_the_captions_own_photos(config, tmp_path):
 def test_a_captioner_of_another_make_is_refused(config, taught, tmp_path, changes, words):
     with pytest.raises(InputError, match=f"the run cannot begin with .*: {words}"):
         list(train_run(config(start=taught, **changes), tmp_path / "run"))
-    list(train_run(config(start=taught, model={"dropout": 0.1, "feature_dropout": 0.1}, epochs=1), tmp_path / "run"))
+    drops = config(start=taught, model={"dropout": 0.1, "feature_dropout": 0.1}, epochs=1)
+    list(train_run(drops, tmp_path / "run"))
 
 
 def test_features_of_another_encoder_are_refused(config, taught, tmp_path):
