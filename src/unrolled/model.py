@@ -34,6 +34,7 @@ from unrolled.layers.cells import CELLS, State
 from unrolled.layers.precision import choose_precision
 from unrolled.layers.product import product
 from unrolled.layers.scaling import FeatureScaling
+from unrolled.layers.stack import stacked
 
 
 class LossAndGrads(NamedTuple):
@@ -69,6 +70,9 @@ class CaptioningRNN:
         the vocabulary, while training (Zaremba et al. 2014). 0 as in the assignment.
     feature_dropout : float
         The same for the projected features.
+    num_layers : int
+        Layers of cells, each reading what the one below it says, with dropout between them
+        (Pascanu et al. 2014). Where the cell attends, the lowest does; LSTMs stand above it.
     attention_penalty : float
         How much `unrolled.layers.doubly_stochastic_loss` counts, per caption, in the loss of a cell
         that attends (Xu et al. 2015 use 1).
@@ -88,8 +92,9 @@ class CaptioningRNN:
     ----------
     params : dict of str to array
         W_proj (D, H), b_proj (H,), W_embed (V, W), Wx (W, G), Wh (H, G), b (G,), W_vocab (H, V),
-        b_vocab (V,), where G is H for the RNN and 4 H for the LSTMs; Wattn (H, 4 H) where the cell
-        attends.
+        b_vocab (V,), where G is H for the RNN, 3 H for the GRU (and bn (H,)), 4 H for the LSTMs;
+        Wattn (H, 4 H) where the cell attends, and Wa, Ua (H, H), wa (H,) where it does so by a
+        network. The weights of a second layer are called Wx_2 and so on.
     scaling : FeatureScaling or None
         What features are standardised by before the projection: measured, not trained. None, as in
         the assignment, leaves them as they are.
@@ -118,12 +123,13 @@ class CaptioningRNN:
         dropout: float = 0.0,
         feature_dropout: float = 0.0,
         attention_penalty: float = 0.0,
+        num_layers: int = 1,
         forget_bias: float = 0.0,
         tie_weights: bool = False,
         precision: str = "float32",
     ) -> None:
         sizes = {"input_dim": input_dim, "wordvec_dim": wordvec_dim, "hidden_dim": hidden_dim}
-        for name, size in sizes.items():
+        for name, size in {**sizes, "num_layers": num_layers}.items():
             _check_count("CaptioningRNN", name, size, least=1)
         if cell_type not in tuple(CELLS):
             raise InputError(
@@ -161,14 +167,22 @@ class CaptioningRNN:
         self.precision = choose_precision("CaptioningRNN", precision, hidden_dim)
         self.scaling: FeatureScaling | None = None
         self._null = self._word_id("<NULL>")
-        self._cell = CELLS[cell_type]
+        self.num_layers = num_layers
+        self._cell = stacked(CELLS[cell_type], num_layers)
         self._cell_shapes = self._cell.shapes(wordvec_dim, hidden_dim)
         shapes = parameter_shapes(
-            len(self.word_to_idx), input_dim, wordvec_dim, hidden_dim, cell_type, tie_weights
+            len(self.word_to_idx),
+            input_dim,
+            wordvec_dim,
+            hidden_dim,
+            cell_type,
+            tie_weights,
+            num_layers,
         )
         self.params = _initial_params(shapes, self.dtype, seed)
         if forget_bias:
-            self.params["b"][hidden_dim : 2 * hidden_dim] = forget_bias
+            for name in ("b", *(f"b_{layer}" for layer in range(2, num_layers + 1))):
+                self.params[name][hidden_dim : 2 * hidden_dim] = forget_bias
 
     @property
     def config(self) -> dict[str, Any]:
@@ -183,6 +197,7 @@ class CaptioningRNN:
             "dropout": self.dropout,
             "feature_dropout": self.feature_dropout,
             "attention_penalty": self.attention_penalty,
+            "num_layers": self.num_layers,
             "tie_weights": self.tie_weights,
             "precision": self.precision,
         }
@@ -258,8 +273,11 @@ class CaptioningRNN:
         fed = captions if words_in is None else _check_words_in(words_in, words_out)
         x, embed_cache = word_embedding_forward(fed[sequence, step], params["W_embed"])
         x, drop_x = self._drop(x, self.dropout, rng)
+        between: dict[str, Any] = {}
+        if self.num_layers > 1:
+            between["drop"] = lambda h: self._drop(h, self.dropout, rng)
         h, cell_cache = self._cell.forward(
-            x, image, *self._cell_weights(), batch_sizes, precision=precision
+            x, image, *self._cell_weights(), batch_sizes, precision=precision, **between
         )
         h_out, drop_h = self._drop(h[counted], self.dropout, rng)
         y = words_out[sequence, step][counted]
@@ -480,7 +498,7 @@ def _rows(x: Array) -> Array:
 
 
 def parameter_shapes(
-    V: int, D: int, W: int, H: int, cell_type: str, tie_weights: bool
+    V: int, D: int, W: int, H: int, cell_type: str, tie_weights: bool, num_layers: int = 1
 ) -> dict[str, tuple[int, ...]]:
     """Name the parameters of a model, and their shapes.
 
@@ -491,13 +509,14 @@ def parameter_shapes(
     cell_type : str
         One of `unrolled.layers.cells.CELLS`.
     tie_weights : bool
+    num_layers : int
 
     Returns
     -------
     dict of str to tuple of int
     """
     shapes: dict[str, tuple[int, ...]] = {"W_proj": (D, H), "b_proj": (H,), "W_embed": (V, W)}
-    shapes |= CELLS[cell_type].shapes(W, H)
+    shapes |= stacked(CELLS[cell_type], num_layers).shapes(W, H)
     if not tie_weights:
         shapes["W_vocab"] = (H, V)
     return shapes | {"b_vocab": (V,)}

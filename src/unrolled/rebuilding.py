@@ -22,6 +22,9 @@ from unrolled.model import CaptioningRNN, parameter_shapes
 SCALING = ("feature_mean", "feature_scale")
 """What `FeatureScaling` is saved as, beside the parameters."""
 
+MOST_LAYERS = 100
+"""More layers than that nobody stacks: a stranger's file may not make us count them."""
+
 DTYPES = ("float32", "float64")
 """What a model calculates in."""
 
@@ -89,7 +92,10 @@ def _wanted_shapes(config: Mapping[str, Any], V: int) -> dict[str, tuple[int, ..
     if config["cell_type"] not in tuple(CELLS):
         raise ValueError(f"cell_type must be one of {', '.join(CELLS)}, got {config['cell_type']}")
     D, W, H = sizes
-    return parameter_shapes(V, D, W, H, config["cell_type"], config["tie_weights"])
+    layers = config.get("num_layers", 1)  # there was no choice once
+    if type(layers) is not int or not 1 <= layers <= MOST_LAYERS:
+        raise ValueError(f"num_layers must be a whole number, 1 to {MOST_LAYERS}, got {layers!r}")
+    return parameter_shapes(V, D, W, H, config["cell_type"], config["tie_weights"], layers)
 
 
 def _check_shapes(

@@ -264,6 +264,10 @@ CASES: dict[str, dict[str, Callable[[], Case]]] = {
             for cell in CELLS
             if CELLS[cell].attends
         },
+        **{
+            f"{cell}, layers": lambda cell=cell: of_model(cell, num_layers=3, dropout=0.4)
+            for cell in CELLS
+        },
         "lstm, forget bias": lambda: of_model("lstm", forget_bias=1.0),
     },
 }
@@ -316,7 +320,7 @@ def test_every_cell_has_a_case():
     with_every_option = {
         f"{cell}{kind}"
         for cell in CELLS
-        for kind in ("", ", dropout", ", feature dropout", ", tied")
+        for kind in ("", ", dropout", ", feature dropout", ", tied", ", layers")
     }
     assert with_every_option <= set(CASES["CaptioningRNN.loss"])
 

@@ -116,7 +116,11 @@ def test_tied_weights_are_one_matrix(cell_type):
 @every_cell
 @pytest.mark.parametrize(
     "options",
-    [{}, {"dropout": 0.25, "feature_dropout": 0.5}, {"wordvec_dim": 5, "tie_weights": True}],
+    [
+        {},
+        {"dropout": 0.25, "feature_dropout": 0.5, "num_layers": 3},
+        {"wordvec_dim": 5, "tie_weights": True, "num_layers": 2},
+    ],
 )
 def test_the_config_makes_the_model_again(cell_type, options):
     model = make(cell_type=cell_type, dtype=np.float64, seed=0, **options)
@@ -146,6 +150,7 @@ def test_the_vocabulary_is_a_copy():
         ({"input_dim": 0}, "input_dim"),
         ({"wordvec_dim": -1}, "wordvec_dim"),
         ({"hidden_dim": 2.0}, "hidden_dim"),
+        ({"num_layers": 0}, "num_layers"),
         ({"hidden_dim": "5"}, "hidden_dim"),
         ({"dropout": 1.0}, "dropout"),
         ({"dropout": -0.1}, "dropout"),

@@ -59,10 +59,12 @@ def test_features_that_are_no_locations(cell_type, shape):
 
 
 @attending
-def test_beams_of_many_images_are_those_of_each_alone(cell_type):
+@pytest.mark.parametrize("layers", [1, 2])
+def test_beams_of_many_images_are_those_of_each_alone(cell_type, layers):
     """Beams share an image's memory, change places, and images that are done go."""
-    model, features = model_of(cell_type), images_for(cell_type, 9, D)
-    model.params["b_vocab"][2] = -1.0  # <END>, so that captions end at several places
+    model = model_of(cell_type, num_layers=layers)
+    features = images_for(cell_type, 9, D)
+    model.params["b_vocab"][2] = -0.2  # <END>, so that captions end at several places
     together = beam_search(model, features, width=3, max_length=7)
     assert len({len(best[0].words) for best in together}) > 1, "images that are done at one time"
     for n, expected in enumerate(together):

@@ -53,11 +53,11 @@ def loss_by_stepping(model, features, captions):
 
 
 @every_cell
+@pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("tie_weights", [False, True])
-def test_the_loss_is_that_of_stepping_word_by_word(cell_type, tie_weights):
-    model = CaptioningRNN(
-        WORDS, D, H if tie_weights else W, H, cell_type, float, seed=4, tie_weights=tie_weights
-    )
+def test_the_loss_is_that_of_stepping_word_by_word(cell_type, tie_weights, layers):
+    options = {"tie_weights": tie_weights, "num_layers": layers}
+    model = CaptioningRNN(WORDS, D, H if tie_weights else W, H, cell_type, float, seed=4, **options)
     features = features_of(cell_type, len(CAPTIONS))
     expected = loss_by_stepping(model, features, CAPTIONS)
     assert model.loss(features, CAPTIONS).loss == pytest.approx(expected, rel=1e-12)

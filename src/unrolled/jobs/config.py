@@ -89,13 +89,14 @@ class ModelConfig:
     dropout: float = 0.5
     feature_dropout: float = 0.0
     attention_penalty: float = 0.0
+    num_layers: int = 1
     forget_bias: float = 0.0
     tie_weights: bool = False
     precision: str = AUTO
 
     def __post_init__(self) -> None:
         """Hold every value to what a model can be built with, long before one is built."""
-        _check_counts("model", self, "wordvec_dim", "hidden_dim")
+        _check_counts("model", self, "wordvec_dim", "hidden_dim", "num_layers")
         if self.cell_type not in CELLS:
             raise InputError(
                 f"model: cell_type must be one of {', '.join(CELLS)}, got {self.cell_type!r}"

@@ -41,10 +41,14 @@ class Cell(NamedTuple):
         Where the cell attends, its cache has ``alphas`` and backward takes their ``dalphas=``.
     start : ``(image, *weights) -> state``
     step : ``(x, state, *weights) -> state``
+    members : int
+        Of its state.
     attends : bool
         Whether the image is (N, L, H) locations instead of (N, H).
     forgets : bool
         Whether ``b[H:2 * H]`` is that of a forget gate.
+    above : Cell, optional
+        What stands above it in a stack, where that is another cell.
     """
 
     shapes: Callable[[int, int], Shapes]
@@ -52,8 +56,10 @@ class Cell(NamedTuple):
     backward: Callable[..., tuple[Array, ...]]
     start: Callable[..., State]
     step: Callable[..., State]
+    members: int
     attends: bool = False
     forgets: bool = False
+    above: Cell | None = None
 
 
 def _rnn_shapes(D: int, H: int) -> Shapes:
@@ -128,25 +134,30 @@ def _additive_step(x: Array, state: State, *weights: Array) -> State:
     return h, c, memory
 
 
+_LSTM = Cell(
+    _lstm_shapes,
+    lstm_packed_forward,
+    lstm_packed_backward,
+    _lstm_start,
+    _lstm_step,
+    members=2,
+    forgets=True,
+)
+
 CELLS = {
-    "rnn": Cell(_rnn_shapes, rnn_packed_forward, rnn_packed_backward, _only_h, _rnn_step),
-    "lstm": Cell(
-        _lstm_shapes,
-        lstm_packed_forward,
-        lstm_packed_backward,
-        _lstm_start,
-        _lstm_step,
-        forgets=True,
-    ),
-    "gru": Cell(_gru_shapes, gru_packed_forward, gru_packed_backward, _only_h, _gru_step),
+    "rnn": Cell(_rnn_shapes, rnn_packed_forward, rnn_packed_backward, _only_h, _rnn_step, 1),
+    "lstm": _LSTM,
+    "gru": Cell(_gru_shapes, gru_packed_forward, gru_packed_backward, _only_h, _gru_step, 1),
     "attention": Cell(
         _attention_shapes,
         attention_lstm_packed_forward,
         attention_lstm_packed_backward,
         _attention_start,
         _attention_step,
+        members=3,
         attends=True,
         forgets=True,
+        above=_LSTM,
     ),
     "additive": Cell(
         _additive_shapes,
@@ -154,7 +165,9 @@ CELLS = {
         additive_lstm_packed_backward,
         _additive_start,
         _additive_step,
+        members=3,
         attends=True,
         forgets=True,
+        above=_LSTM,
     ),
 }
