@@ -1,4 +1,5 @@
-// Work on single numbers: Adam's step, and the functions as the tests see them.
+// Work on single numbers: the word vectors' gradient, Adam's step, and the functions as the tests see
+// them.
 #pragma once
 
 #include "kernels.hpp"
@@ -8,8 +9,38 @@
 namespace {
 
 using unrolled::AdamArgs;
+using unrolled::EmbeddingGradArgs;
 
 constexpr long kStretch = 16384;
+
+constexpr long kWordsTogether = 64;
+
+struct EmbeddingGradJob {
+    const EmbeddingGradArgs& args;
+    long next = 0;
+
+    static void run(void* self, const Worker&) {
+        auto& job = *static_cast<EmbeddingGradJob*>(self);
+        for (long v; (v = take(&job.next) * kWordsTogether) < job.args.V;)
+            for (long i = v; i < at_most(v + kWordsTogether, job.args.V); ++i) job.word(i);
+    }
+
+    void word(long v) const {
+        const long first = args.starts[v], last = args.starts[v + 1], D = args.D;
+        float* to = args.dw + v * D;
+        for (long j = 0; j < D; j += kLanes) {
+            const int n = (int)at_most(kLanes, D - j);
+            Floats sum{};
+            for (long i = first; i < last; ++i) sum += load_some(args.dout + args.order[i] * D + j, n);
+            store_some(to + j, sum, n);
+        }
+    }
+};
+
+inline void embedding_backward(const EmbeddingGradArgs& args) {
+    EmbeddingGradJob job{args};
+    unrolled::run_region(&EmbeddingGradJob::run, &job);
+}
 
 struct AdamJob {
     const AdamArgs& args;

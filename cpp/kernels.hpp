@@ -54,6 +54,15 @@ struct CrossEntropyArgs {
     float *dh, *dw, *db;
 };
 
+// Rows of dout (P, D) summed by word into dw (V, D): rows order[starts[v]] to order[starts[v + 1] - 1]
+// have word v.
+struct EmbeddingGradArgs {
+    long V, D;
+    const long *order, *starts;
+    const float* dout;
+    float* dw;
+};
+
 struct AdamArgs {
     long size;
     float *param, *m, *v;
@@ -71,6 +80,7 @@ struct Kernels {
     void (*lstm_forward[kPrecisions])(const RecurrentArgs&);
     void (*lstm_backward[kPrecisions])(const RecurrentGradArgs&);
     void (*cross_entropy[kPrecisions])(CrossEntropyArgs&);
+    void (*embedding_backward)(const EmbeddingGradArgs&);
     void (*adam)(const AdamArgs&);
     void (*sigmoid)(const float* x, float* y, long size);
     void (*tanh)(const float* x, float* y, long size);

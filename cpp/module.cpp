@@ -1,6 +1,7 @@
 // What Python sees: one object per path, whose methods check their arrays and let go of the GIL.
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -139,6 +140,22 @@ public:
         return args.loss;
     }
 
+    void embedding_backward(Ids ids, In dout, Out dw) const {
+        need(dout.ndim() == 2 && dw.ndim() == 2, "dout and dw must have two axes");
+        const long P = rows(dout), D = static_cast<long>(dout.shape(1)), V = rows(dw);
+        need(is(ids, P) && is(dw, V, D), "shapes do not fit");
+        for (long i = 0; i < P; ++i) need(ids.data()[i] >= 0 && ids.data()[i] < V, "ids must be in [0, V)");
+        // Counting sort: rows of a word stay in their order, so that sums do not depend on threads.
+        std::vector<long> starts(V + 1), order(P);
+        for (long i = 0; i < P; ++i) ++starts[ids.data()[i] + 1];
+        for (long v = 0; v < V; ++v) starts[v + 1] += starts[v];
+        std::vector<long> next(starts.begin(), starts.end());
+        for (long i = 0; i < P; ++i) order[next[ids.data()[i]]++] = i;
+        const EmbeddingGradArgs args{V, D, order.data(), starts.data(), dout.data(), dw.data()};
+        nb::gil_scoped_release release;
+        table_->embedding_backward(args);
+    }
+
     void adam(Out param, In grad, Out m, Out v, float scale, float decay, float shrink, float keep_m,
               float take_m, float keep_v, float take_v, float root_v, float eps, float rate) const {
         const long size = static_cast<long>(param.size());
@@ -234,6 +251,8 @@ NB_MODULE(_compiled, m) {
         .def("cross_entropy", &Path::cross_entropy, "h"_as_is, "w"_as_is, nb::arg("w_trans"),
              "b"_as_is, "y"_as_is, "weights"_as_is, "dh"_as_is, "dw"_as_is, "db"_as_is,
              nb::arg("bf16"), nb::arg("smoothing") = 0.0f)
+        .def("embedding_backward", &Path::embedding_backward, "ids"_as_is, "dout"_as_is,
+             "dw"_as_is)
         .def("adam", &Path::adam, "param"_as_is, "grad"_as_is, "m"_as_is, "v"_as_is,
              nb::arg("scale"), nb::arg("decay"), nb::arg("shrink"), nb::arg("keep_m"),
              nb::arg("take_m"), nb::arg("keep_v"), nb::arg("take_v"), nb::arg("root_v"),

@@ -207,6 +207,20 @@ def test_vocabulary_loss_in_several_blocks(path):
     check_vocabulary(rng, 20, 30, 50, "float32", size=40.0)
 
 
+@quick
+@given(P=counts, D=widths, V=st.integers(1, 70), seed=seeds)
+def test_embedding_gradient(path, P, D, V, seed):
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(0, V, P)
+    W, dout = draw(rng, (V, D), (P, D))
+    _, cache = layers.word_embedding_forward(ids, W)
+    got = layers.word_embedding_backward(scrambled(rng, dout), cache)
+    want, size = np.zeros((2, V, D))
+    np.add.at(want, ids, dout)
+    np.add.at(size, ids, np.abs(dout))
+    assert (np.abs(got - want) <= (P + 1) * EPS * size).all()
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize("size", [1, 15, 40001])
 def test_adam(path, size, decay):

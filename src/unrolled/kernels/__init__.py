@@ -6,6 +6,7 @@ arrays whose shapes the layers have checked, and run only where `compiled` gives
 
 from unrolled.kernels.adam import adam_step
 from unrolled.kernels.choice import PATHS, Status, compiled, status
+from unrolled.kernels.embedding import embedding_backward
 from unrolled.kernels.products import product
 from unrolled.kernels.recurrence import (
     LSTMStates,
@@ -25,6 +26,7 @@ __all__ = [
     "adam_step",
     "compiled",
     "cross_entropy",
+    "embedding_backward",
     "lstm_backward",
     "lstm_forward",
     "product",

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unrolled import kernels
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_ids, check_shapes
+from unrolled.layers.product import runs_compiled
 
 
 class EmbeddingCache(NamedTuple):
@@ -77,6 +79,9 @@ def word_embedding_backward(dout: Array, cache: EmbeddingCache) -> Array:
     """
     x, W, out = cache
     check_gradient("word_embedding_backward", "dout", dout, out.shape, out.dtype)
+    if runs_compiled(dout):
+        rows = dout.reshape(x.size, W.shape[1])
+        return kernels.embedding_backward(x.ravel(), rows, len(W))
     dW = np.zeros_like(W)
     if x.size:
         order = np.argsort(x, axis=None, kind="stable")
