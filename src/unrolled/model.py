@@ -73,6 +73,8 @@ class CaptioningRNN:
     num_layers : int
         Layers of cells, each reading what the one below it says, with dropout between them
         (Pascanu et al. 2014). Where the cell attends, the lowest does; LSTMs stand above it.
+    layer_norm : bool
+        Normalise inside the cell, where it is an LSTM (Ba et al. 2016). On the NumPy path only.
     attention_penalty : float
         How much `unrolled.layers.doubly_stochastic_loss` counts, per caption, in the loss of a cell
         that attends (Xu et al. 2015 use 1).
@@ -124,6 +126,7 @@ class CaptioningRNN:
         feature_dropout: float = 0.0,
         attention_penalty: float = 0.0,
         num_layers: int = 1,
+        layer_norm: bool = False,
         forget_bias: float = 0.0,
         tie_weights: bool = False,
         precision: str = "float32",
@@ -167,8 +170,11 @@ class CaptioningRNN:
         self.precision = choose_precision("CaptioningRNN", precision, hidden_dim)
         self.scaling: FeatureScaling | None = None
         self._null = self._word_id("<NULL>")
+        if layer_norm and CELLS[cell_type].normed is None:
+            raise InputError(f"CaptioningRNN: layer_norm is not there for the cell {cell_type}")
         self.num_layers = num_layers
-        self._cell = stacked(CELLS[cell_type], num_layers)
+        self.layer_norm = layer_norm
+        self._cell = stacked(CELLS[cell_type], num_layers, layer_norm=layer_norm)
         self._cell_shapes = self._cell.shapes(wordvec_dim, hidden_dim)
         shapes = parameter_shapes(
             len(self.word_to_idx),
@@ -178,6 +184,7 @@ class CaptioningRNN:
             cell_type,
             tie_weights,
             num_layers,
+            layer_norm,
         )
         self.params = _initial_params(shapes, self.dtype, seed)
         if forget_bias:
@@ -198,6 +205,7 @@ class CaptioningRNN:
             "feature_dropout": self.feature_dropout,
             "attention_penalty": self.attention_penalty,
             "num_layers": self.num_layers,
+            "layer_norm": self.layer_norm,
             "tie_weights": self.tie_weights,
             "precision": self.precision,
         }
@@ -498,7 +506,14 @@ def _rows(x: Array) -> Array:
 
 
 def parameter_shapes(
-    V: int, D: int, W: int, H: int, cell_type: str, tie_weights: bool, num_layers: int = 1
+    V: int,
+    D: int,
+    W: int,
+    H: int,
+    cell_type: str,
+    tie_weights: bool,
+    num_layers: int = 1,
+    layer_norm: bool = False,
 ) -> dict[str, tuple[int, ...]]:
     """Name the parameters of a model, and their shapes.
 
@@ -510,13 +525,14 @@ def parameter_shapes(
         One of `unrolled.layers.cells.CELLS`.
     tie_weights : bool
     num_layers : int
+    layer_norm : bool
 
     Returns
     -------
     dict of str to tuple of int
     """
     shapes: dict[str, tuple[int, ...]] = {"W_proj": (D, H), "b_proj": (H,), "W_embed": (V, W)}
-    shapes |= stacked(CELLS[cell_type], num_layers).shapes(W, H)
+    shapes |= stacked(CELLS[cell_type], num_layers, layer_norm=layer_norm).shapes(W, H)
     if not tie_weights:
         shapes["W_vocab"] = (H, V)
     return shapes | {"b_vocab": (V,)}
@@ -525,12 +541,12 @@ def parameter_shapes(
 def _initial_params(
     shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any], seed: int | None
 ) -> dict[str, Array]:
-    """Draw every W from N(0, 1/fan-in), the word vectors from N(0, 0.01^2); biases are zero."""
+    """Draw weights from N(0, 1/fan-in), word vectors from N(0, 0.01^2); biases are 0, gains 1."""
     rng = np.random.default_rng(seed)
     params = {}
     for name, shape in shapes.items():
-        if name.startswith("b"):
-            params[name] = np.zeros(shape, dtype)
+        if name.startswith(("b", "g")):
+            params[name] = np.full(shape, name.startswith("g"), dtype)
         else:
             scale = 100 if name == "W_embed" else np.sqrt(shape[0])
             params[name] = (rng.standard_normal(shape) / scale).astype(dtype)

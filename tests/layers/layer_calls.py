@@ -237,6 +237,13 @@ CALLS: dict[str, Callable[[_Maker], Call]] = {
     "lstm_step": lambda m: m.call(
         "lstm_step_forward", "lstm_step_backward", _STEP | {"prev_c": "N H"} | _GATED
     ),
+    "layer_norm": lambda m: m.call(
+        "layer_norm_forward", "layer_norm_backward", {"x": "N D", "g": "D", "b": "D"}
+    ),
+    "layer_norm_lstm_packed": lambda m: m.packed(
+        "layer_norm_lstm_packed",
+        {"x": "P D", "h0": "N H"} | _GATED | {"gx": "4H", "gh": "4H", "gc": "H", "bc": "H"},
+    ),
     "gru_step": lambda m: m.call("gru_step_forward", "gru_step_backward", _STEP | _GRU),
     "gru": lambda m: m.call("gru_forward", "gru_backward", {"x": "N T D", "h0": "N H"} | _GRU),
     "gru_packed": lambda m: m.packed("gru_packed", {"x": "P D", "h0": "N H"} | _GRU),

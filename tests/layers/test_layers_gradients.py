@@ -203,6 +203,16 @@ CASES: dict[str, dict[str, Callable[[], Case]]] = {
             "gru_packed", *draw((P, D), (6, H), *weights(3), (H,), seed=1), BATCH_SIZES
         ),
     },
+    "layer_norm_backward": {
+        "rows": lambda: of_layer("layer_norm", *draw((N, H), (H,), (H,))),
+    },
+    "layer_norm_lstm_packed_backward": {
+        "ragged": lambda: of_layer(
+            "layer_norm_lstm_packed",
+            *draw((P, D), (6, H), *weights(4), (4 * H,), (4 * H,), (H,), (H,), seed=1),
+            BATCH_SIZES,
+        ),
+    },
     "attention_backward": {
         "grid": lambda: of_layer("attention", *draw((N, H), GRID)),
     },
@@ -268,6 +278,7 @@ CASES: dict[str, dict[str, Callable[[], Case]]] = {
             f"{cell}, layers": lambda cell=cell: of_model(cell, num_layers=3, dropout=0.4)
             for cell in CELLS
         },
+        "lstm, layer norm": lambda: of_model("lstm", layer_norm=True, num_layers=2),
         "lstm, forget bias": lambda: of_model("lstm", forget_bias=1.0),
     },
 }

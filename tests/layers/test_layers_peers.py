@@ -242,3 +242,14 @@ def test_gru(torch, dtype):
     dWx, dWh, db, dbh = of_peer
     dx, dh0 = inputs[0].grad[sequence, step], inputs[1].grad[order]
     assert_close(grads, [dx, dh0, dWx, dWh, db, dbh[2 * H :]], dtype)
+
+
+@every_dtype
+def test_layer_norm(torch, dtype):
+    x, g, b, dout = draw(dtype, (N, H), (H,), (H,), (N, H))
+    inputs = [torch.tensor(a, requires_grad=True) for a in (x, g, b)]
+    expected = torch.nn.functional.layer_norm(inputs[0], (H,), *inputs[1:])
+    expected.backward(torch.tensor(dout))
+    out, cache = layers.layer_norm_forward(x, g, b)
+    assert_close([out], [expected], dtype)
+    assert_close(layers.layer_norm_backward(dout, cache), [a.grad for a in inputs], dtype)

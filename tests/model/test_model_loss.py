@@ -63,6 +63,14 @@ def test_the_loss_is_that_of_stepping_word_by_word(cell_type, tie_weights, layer
     assert model.loss(features, CAPTIONS).loss == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_loss_of_a_normed_cell_is_that_of_stepping(layers):
+    options = {"layer_norm": True, "num_layers": layers}
+    model, features = model_of("lstm", **options), features_of("lstm", len(CAPTIONS))
+    expected = loss_by_stepping(model, features, CAPTIONS)
+    assert model.loss(features, CAPTIONS).loss == pytest.approx(expected, rel=1e-12)
+
+
 @every_cell
 @settings(deadline=None, max_examples=25)
 @given(n=st.integers(1, 4), steps=st.integers(1, 5), seed=st.integers(0, 999))

@@ -90,6 +90,7 @@ class ModelConfig:
     feature_dropout: float = 0.0
     attention_penalty: float = 0.0
     num_layers: int = 1
+    layer_norm: bool = False
     forget_bias: float = 0.0
     tie_weights: bool = False
     precision: str = AUTO
@@ -116,6 +117,8 @@ class ModelConfig:
             raise InputError(
                 f"model: a {self.cell_type} attends to nothing; leave out attention_penalty"
             )
+        if self.layer_norm and CELLS[self.cell_type].normed is None:
+            raise InputError(f"model: layer_norm is not there for the cell {self.cell_type}")
         if self.forget_bias and not CELLS[self.cell_type].forgets:
             raise InputError(f"model: a {self.cell_type} has no forget gate; leave out forget_bias")
         if self.tie_weights and self.wordvec_dim != self.hidden_dim:

@@ -36,6 +36,11 @@ from unrolled.layers.gru import (
     gru_step_backward,
     gru_step_forward,
 )
+from unrolled.layers.layer_norm import layer_norm_backward, layer_norm_forward
+from unrolled.layers.layer_norm_lstm import (
+    layer_norm_lstm_packed_backward,
+    layer_norm_lstm_packed_forward,
+)
 from unrolled.layers.lstm import (
     lstm_backward,
     lstm_forward,
@@ -82,6 +87,10 @@ __all__ = [
     "gru_packed_forward",
     "gru_step_backward",
     "gru_step_forward",
+    "layer_norm_backward",
+    "layer_norm_forward",
+    "layer_norm_lstm_packed_backward",
+    "layer_norm_lstm_packed_forward",
     "lstm_backward",
     "lstm_forward",
     "lstm_packed_backward",

@@ -21,6 +21,11 @@ from unrolled.layers.attention_lstm import (
     attention_lstm_step_forward,
 )
 from unrolled.layers.gru import gru_packed_backward, gru_packed_forward, gru_step_forward
+from unrolled.layers.layer_norm_lstm import (
+    layer_norm_lstm_packed_backward,
+    layer_norm_lstm_packed_forward,
+    layer_norm_lstm_step,
+)
 from unrolled.layers.lstm import lstm_packed_backward, lstm_packed_forward, lstm_step_forward
 from unrolled.layers.memory import Memory
 from unrolled.layers.rnn import rnn_packed_backward, rnn_packed_forward, rnn_step_forward
@@ -35,7 +40,8 @@ class Cell(NamedTuple):
     Attributes
     ----------
     shapes : ``(D, H) -> {name: shape}``
-        Names that begin with W are matrices with the fan-in first, with b biases.
+        Names that begin with b are biases and start at 0, with g gains that start at 1; others are
+        weights with the fan-in first.
     forward : ``(x, image, *weights, batch_sizes, *, precision) -> (h, cache)``, packed
     backward : ``(dh, cache) -> (dx, dimage, *dweights)``, packed
         Where the cell attends, its cache has ``alphas`` and backward takes their ``dalphas=``.
@@ -49,6 +55,8 @@ class Cell(NamedTuple):
         Whether ``b[H:2 * H]`` is that of a forget gate.
     above : Cell, optional
         What stands above it in a stack, where that is another cell.
+    normed : Cell, optional
+        The same with layer normalisation in it, where there is such.
     """
 
     shapes: Callable[[int, int], Shapes]
@@ -60,6 +68,7 @@ class Cell(NamedTuple):
     attends: bool = False
     forgets: bool = False
     above: Cell | None = None
+    normed: Cell | None = None
 
 
 def _rnn_shapes(D: int, H: int) -> Shapes:
@@ -134,6 +143,25 @@ def _additive_step(x: Array, state: State, *weights: Array) -> State:
     return h, c, memory
 
 
+def _normed_shapes(D: int, H: int) -> Shapes:
+    gains = {"gx": (4 * H,), "gh": (4 * H,), "gc": (H,), "bc": (H,)}
+    return {**_lstm_shapes(D, H), **gains}
+
+
+def _normed_step(x: Array, state: State, *weights: Array) -> State:
+    return layer_norm_lstm_step(x, *state, *weights)
+
+
+_NORMED_LSTM = Cell(
+    _normed_shapes,
+    layer_norm_lstm_packed_forward,
+    layer_norm_lstm_packed_backward,
+    _lstm_start,
+    _normed_step,
+    members=2,
+    forgets=True,
+)
+
 _LSTM = Cell(
     _lstm_shapes,
     lstm_packed_forward,
@@ -142,6 +170,7 @@ _LSTM = Cell(
     _lstm_step,
     members=2,
     forgets=True,
+    normed=_NORMED_LSTM,
 )
 
 CELLS = {

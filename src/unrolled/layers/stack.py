@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
 from unrolled.layers.cells import Cell, Shapes, State
 from unrolled.layers.dropout import dropout_backward
@@ -36,7 +37,7 @@ class StackCache(NamedTuple):
         return sizes
 
 
-def stacked(cell: Cell, layers: int) -> Cell:
+def stacked(cell: Cell, layers: int, *, layer_norm: bool = False) -> Cell:
     """Put layers of a cell above each other.
 
     Parameters
@@ -44,6 +45,8 @@ def stacked(cell: Cell, layers: int) -> Cell:
     cell : Cell
     layers : int
         1 or more; 1 gives the cell as it is.
+    layer_norm : bool
+        Of cells with layer normalisation in them.
 
     Returns
     -------
@@ -51,7 +54,16 @@ def stacked(cell: Cell, layers: int) -> Cell:
         Weights of the second layer are called ``Wx_2`` and so on. Its state holds the highest
         layer's first, and ``forward`` takes ``drop=``, which is done to what goes up from a layer:
         `unrolled.layers.dropout_forward` with its parameters, or gives (x, None).
+
+    Raises
+    ------
+    InputError
+        If there is no such cell with layer normalisation.
     """
+    if layer_norm:
+        if cell.normed is None:
+            raise InputError("layer_norm: there is no such cell with layer normalisation in it")
+        cell = cell.normed
     if layers == 1:
         return cell
     stack = _Stack([cell] + [cell.above or cell] * (layers - 1))
