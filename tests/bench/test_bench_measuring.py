@@ -101,6 +101,18 @@ def test_what_cannot_run_is_left_out_with_the_reason():
     assert len(kept.values) == 2
 
 
+def killed(work):
+    os._exit(9)
+
+
+def test_a_process_that_is_killed_is_told_and_the_others_go_on():
+    settings = only(Setting("killed", "mine", killed, 0), Setting("right", "here", right, 1e-4))
+    events, results = ended(settings)
+    (note,) = [event.text for event in events if isinstance(event, Note)]
+    assert "the process of killed came to an end" in note
+    assert [len(record.values) for record in results.records] == [0, 2]
+
+
 def test_a_process_has_its_environment_and_as_many_cores_as_threads():
     before = dict(os.environ)
     _, results = ended(only(Setting("mine", "here", environment, 1e-4, {"MINE": "yes"})))

@@ -30,6 +30,14 @@ def test_it_measures_prints_and_writes(cli, tmp_path):
     assert json.loads(out.read_text())["machine"]["versions"]["numpy"] in said.out
 
 
+def test_it_measures_those_who_are_named(cli, tmp_path):
+    out = tmp_path / "bench.json"
+    named = ("--setting", "numpy", "--setting", "nobody")
+    plan = ("--quick", "--threads", 1, "--only", "step", "--rounds", 1)
+    assert cli("bench", *plan, *named, "--json", out).code == 0
+    assert [record.setting for record in Results.read([out]).records] == ["unrolled numpy"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

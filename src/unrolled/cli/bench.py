@@ -41,6 +41,10 @@ Cases = Annotated[
 Cells = Annotated[
     list[str] | None, typer.Option("--cell", help="lstm or rnn; may be given several times.")
 ]
+Names = Annotated[
+    list[str] | None,
+    typer.Option(help="Settings that have this in their name only; may be given several times."),
+]
 Rounds = Annotated[
     int | None, typer.Option(help="Times that every setting has its turn.", show_default="15")
 ]
@@ -76,6 +80,7 @@ def command(settings: Settings) -> Callable[..., None]:
         only: Only = None,
         case: Cases = None,
         cell: Cells = None,
+        setting: Names = None,
         rounds: Rounds = None,
         threads: Threads = None,
         quick: Annotated[bool, typer.Option("--quick", help="A fast look at little.")] = False,
@@ -101,7 +106,7 @@ def command(settings: Settings) -> Callable[..., None]:
             flickr8k=flickr8k,
         )
         _check_writable(json, plot)
-        results = _watch(measure(plan, settings))
+        results = _watch(measure(plan, _named(settings, setting)))
         if json:
             results.write(json)
         _show(results)
@@ -110,6 +115,13 @@ def command(settings: Settings) -> Callable[..., None]:
             say(f"wrote {plot}.")
 
     return bench
+
+
+def _named(settings: Settings, names: list[str] | None) -> Settings:
+    """Leave the settings that are asked for."""
+    if not names:
+        return settings
+    return lambda work: [s for s in settings(work) if any(name in s.name for name in names)]
 
 
 def _check_writable(json: Path | None, plot: Path | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -95,8 +94,6 @@ def _times(
             outcome = processes.call(setting, prepare, setting.name, setting.make, work)
         except Exception as error:  # a peer's library may fail in any way
             yield _record(work, setting, why=_say(error))
-            if isinstance(error, BrokenProcessPool):
-                processes.stop(setting.process)
             continue
         wanted = outcome if wanted is None else wanted
         _check_same(work, setting, outcome, wanted)

@@ -14,10 +14,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from unrolled.errors import UnrolledError
 from unrolled.jobs.bench.cases import Work
 
 Run = Callable[[], Any]
@@ -92,6 +94,11 @@ class Processes:
         Returns
         -------
         what the function returns
+
+        Raises
+        ------
+        UnrolledError
+            If the process comes to an end; what the function raises it raises too.
         """
         if setting.process not in self._running:
             context = multiprocessing.get_context("spawn")
@@ -99,7 +106,14 @@ class Processes:
             with _environment(thread_variables(self.threads) | dict(setting.environment)):
                 executor.submit(os.getpid).result()
             self._running[setting.process] = executor
-        return self._running[setting.process].submit(function, *arguments).result()
+        try:
+            return self._running[setting.process].submit(function, *arguments).result()
+        except BrokenProcessPool:
+            self.stop(setting.process)
+            raise UnrolledError(
+                f"bench: the process of {setting.name} came to an end; was it killed because the "
+                "memory did not suffice?"
+            ) from None
 
     def stop(self, name: str) -> None:
         """Stop a process, and let go of its memory.

@@ -1,0 +1,1 @@
+"""Unrolled beside its peers: ``python -m benchmarks``; see docs/benchmarks.md."""

@@ -1,0 +1,79 @@
+"""Who is measured beside Unrolled, in which work, and how far their outcomes may be off."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmarks import decoders, epochs, pytorch, usual
+from unrolled.jobs.bench import Setting, Work, ours_alone
+from unrolled.jobs.bench.ours import LOSS, OTHER_LOSS, OTHER_WORDS
+
+LAYOUTS = ("all", "valid", "packed")
+TORCH = "torch"
+
+
+def settings(work: Work) -> list[Setting]:
+    """List everybody who does a work, ours first."""
+    found = [*ours_alone(work), *PEERS[work.task](work)]
+    if work.part == "plot":  # the best of each, as the training step chose them
+        found = [each for each in found if each.name in PLOTTED]
+    return found
+
+
+PLOTTED = (
+    *("unrolled float32", "unrolled bfloat16", "assignment's usual"),
+    *("torch packed float32", "torch packed bfloat16", "torch valid bfloat16"),
+)
+
+
+def _steps(work: Work) -> list[Setting]:
+    found = []
+    if work.part != "plot" or work.sizes.V <= 4000:
+        found.append(Setting("assignment's usual", "usual", usual.step, 1e-4))
+    for precision, autocast in (("float32", False), ("bfloat16", True)):
+        for layout in LAYOUTS:
+            make = partial(pytorch.step, layout=layout, autocast=autocast)
+            name = f"torch {layout} {precision}"
+            found.append(Setting(name, TORCH, make, LOSS[precision]))
+        if work.part == "step" and len(work.captions) == 1:  # one shape, compiled once
+            make = partial(pytorch.step, layout="all", autocast=autocast, compiled=True)
+            name = f"torch compiled {precision}"
+            found.append(Setting(name, "torch compiled", make, LOSS[precision]))
+    return found
+
+
+def _epochs(_work: Work) -> list[Setting]:
+    return [
+        Setting(
+            f"torch {layout} {precision}",
+            TORCH,
+            partial(epochs.epoch, layout=layout, autocast=precision == "bfloat16"),
+            OTHER_LOSS[precision],
+        )
+        for precision in ("float32", "bfloat16")
+        for layout in ("valid", "packed")
+    ]
+
+
+def _decoders(_work: Work) -> list[Setting]:
+    by_torch = [
+        Setting(
+            f"torch {'LSTMCell' if cell else 'LSTM'} {dtype}",
+            TORCH,
+            partial(decoders.by_torch, dtype=dtype, cell=cell),
+            OTHER_WORDS[dtype],
+        )
+        for dtype in ("float32", "bfloat16")
+        for cell in (True, False)
+    ]
+    return [*by_torch, Setting("onnxruntime", "onnx", decoders.by_onnx, OTHER_WORDS["float32"])]
+
+
+def _products(_work: Work) -> list[Setting]:
+    return [
+        Setting(f"torch {dtype}", TORCH, partial(pytorch.multiply, dtype=dtype), 0)
+        for dtype in ("float32", "bfloat16")
+    ]
+
+
+PEERS = {"step": _steps, "epoch": _epochs, "decode": _decoders, "product": _products}

@@ -1,0 +1,200 @@
+"""Write what was measured into the pages: the tables between their markers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from unrolled.errors import DataError
+from unrolled.jobs.bench import Record, Results
+from unrolled.jobs.bench.results import COMPILED, best
+from unrolled.jobs.bench.tables import Table, tables
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    "docs/benchmarks.md": ("bench-machine", "bench-reached", "bench-all"),
+    "README.md": ("bench-summary",),
+    "README.zh-CN.md": ("bench-summary",),
+}
+
+
+def report(
+    files: Annotated[list[Path], typer.Argument(help="What `run --json` wrote; later ones count.")],
+) -> None:
+    """Write the tables of docs/benchmarks.md and of the READMEs anew."""
+    results = Results.read(files)
+    blocks = {
+        "bench-machine": machine(results),
+        "bench-reached": markdown(reached(results)),
+        "bench-all": "\n\n".join(f"### {t.title}\n\n{markdown(t)}" for t in tables(results)),
+        "bench-summary": markdown(summary(results)),
+    }
+    for name, markers in PAGES.items():
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8")
+        for marker in markers:
+            text = replaced(text, marker, blocks[marker], name)
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {name}")
+
+
+def replaced(text: str, marker: str, block: str, where: str) -> str:
+    """Put a block between its markers."""
+    begin, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise DataError(f"{where}: expected {begin} and {end} once each, in this order")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{block}\n{end}{rest.split(end)[1]}"
+
+
+def markdown(table: Table) -> str:
+    """Write a table as Markdown."""
+    lines = [table.headings, tuple("---" for _ in table.headings), *table.rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def machine(results: Results) -> str:
+    """Say where and how it was measured."""
+    told = results.machine
+    cpu, threads = told["cpu"], told["threads"]
+    libraries = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
+    seconds = "CPU time" if told["clock"] == "cpu" else "wall time"
+    return (
+        f"{told['made'][:10]}: {cpu['name']} ({' '.join(cpu['instructions'])}), {threads} threads "
+        f"on as many cores, kernels `{told['kernels']['path']}`; medians of {told['rounds']} "
+        f"interleaved rounds, {seconds}; {libraries}."
+    )
+
+
+class Ratio(NamedTuple):
+    """What is to be reached: how many times the peer's median is ours."""
+
+    what: str
+    part: str
+    ours: Callable[[str], bool]
+    peer: Callable[[str], bool]
+    floor: float
+    aim: float
+    cases: tuple[str, ...] = ()
+    cell: str = "lstm"
+
+
+def is_compiled(name: str) -> bool:
+    return name in COMPILED
+
+
+def is_torch(name: str) -> bool:
+    return name.startswith("torch")
+
+
+def is_eager_float32(name: str) -> bool:
+    return is_torch(name) and name.endswith("float32") and "compiled" not in name
+
+
+def is_peer(name: str) -> bool:
+    return not name.startswith("unrolled")
+
+
+RATIOS = (
+    Ratio("against PyTorch's best", "step", is_compiled, is_torch, 2.5, 5, ("a",)),
+    Ratio("against PyTorch's best", "step", is_compiled, is_torch, 2, 4, ("b", "c", "d")),
+    Ratio(
+        "float32 against PyTorch eager float32",
+        "step",
+        "unrolled float32".__eq__,
+        is_eager_float32,
+        1.7,
+        2.5,
+    ),
+    Ratio(
+        "against the assignment's usual solution",
+        "step",
+        is_compiled,
+        "assignment's usual".__eq__,
+        40,
+        80,
+        ("a",),
+    ),
+    Ratio(
+        "without compiled kernels, against PyTorch eager float32",
+        "step",
+        "unrolled numpy".__eq__,
+        is_eager_float32,
+        0.7,
+        1,
+    ),
+    Ratio("captions a second against PyTorch's best", "decode", is_compiled, is_torch, 2, 4),
+    Ratio(
+        "captions a second against ONNX Runtime",
+        "decode",
+        is_compiled,
+        "onnxruntime".__eq__,
+        math.nan,
+        math.nan,
+    ),
+    Ratio("epoch against PyTorch's best", "epoch", is_compiled, is_torch, 2, 3),
+    Ratio("peak memory of a step, PyTorch's least", "memory", is_compiled, is_torch, 2, 4, ("c",)),
+)
+
+
+def reached(results: Results) -> Table:
+    """Hold what was measured to what was aimed at."""
+    rows = [*_ratios(results), *_shares(results)]
+    headings = ("what", "case", "ours", "peer", "reached", "floor", "aim")
+    return Table("What it was to reach", headings, rows)
+
+
+def _ratios(results: Results) -> Iterator[tuple[str, ...]]:
+    for ratio in RATIOS:
+        for case, cell in results.cases(ratio.part):
+            if (ratio.cases and case not in ratio.cases) or cell != ratio.cell:
+                continue
+            records = results.of(ratio.part, case, cell)
+            ours, peer = best(records, ratio.ours), best(records, ratio.peer)
+            if ours and peer:
+                times = f"{peer.middle / ours.middle:.2f}x"
+                bounds = (_bound(ratio.floor, "x"), _bound(ratio.aim, "x"))
+                said = (_measured(ours), _measured(peer))
+                yield (f"{ratio.part}: {ratio.what}", f"{case} {cell}", *said, times, *bounds)
+
+
+def _shares(results: Results) -> Iterator[tuple[str, ...]]:
+    for case in ("b", "c"):
+        ours = best(results.of("step", case, "lstm"), is_compiled)
+        limit = results.limit(case, "lstm", "bfloat16")
+        if ours and not math.isnan(limit):
+            share = f"{ours.flops / ours.middle / limit:.0%}"
+            least = f"{ours.flops / limit * 1e3:.1f} ms at {limit / 1e9:,.0f} GFLOP/s"
+            what = "step: share of the bfloat16 limit"
+            yield (what, f"{case} lstm", _measured(ours), least, share, "40%", "70%")
+
+
+def _bound(value: float, unit: str) -> str:
+    return "" if math.isnan(value) else f"{value:g}{unit}"
+
+
+def _measured(record: Record) -> str:
+    if record.part == "memory":
+        return f"{record.setting}, {record.middle / 2**20:.0f} MiB"
+    if record.part == "decode":
+        return f"{record.setting}, {record.units / record.middle:,.0f} a second"
+    unit, scale = ("s", 1) if record.part == "epoch" else ("ms", 1e3)
+    return f"{record.setting}, {record.middle * scale:.1f} {unit}"
+
+
+def summary(results: Results) -> Table:
+    """Give a table for the READMEs, without words that would have to be translated."""
+    headings = ("", "unrolled bfloat16", "unrolled float32", "unrolled numpy", "PyTorch")
+    rows = []
+    for part, unit, scale in (("step", "ms", 1e3), ("decode", "ms", 1e3), ("epoch", "s", 1.0)):
+        for case, cell in results.cases(part):
+            records = results.of(part, case, cell)
+            chosen = [best(records, name.__eq__) for name in headings[1:4]]
+            chosen.append(best(records, is_torch))
+            shown = [f"{each.middle * scale:,.1f} {unit}" if each else "" for each in chosen]
+            rows.append((f"{part} {case} {cell}", *shown))
+    return Table("", headings, rows)

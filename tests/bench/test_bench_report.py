@@ -1,0 +1,97 @@
+"""The report: tables from JSON, between their markers."""
+
+import pytest
+from benchmarks.report import PAGES, ROOT, machine, markdown, reached, replaced, summary
+
+from unrolled.errors import DataError
+from unrolled.jobs.bench import Record, Results
+
+MACHINE = {
+    "made": "2026-01-02T03:04:05+00:00",
+    "cpu": {"name": "A CPU", "instructions": ["avx2", "amx_bf16"]},
+    "kernels": {"path": "amx"},
+    "threads": 2,
+    "rounds": 15,
+    "clock": "wall",
+    "versions": {"numpy": "2.4"},
+}
+
+
+def record(setting, value, part="step", case="c", **more):
+    return Record(part, case, "lstm", setting, [value], **more)
+
+
+RESULTS = Results(
+    MACHINE,
+    [
+        record("unrolled float32", 0.2, flops=6e9),
+        record("unrolled bfloat16", 0.1, flops=6e9),
+        record("unrolled numpy", 0.5),
+        record("assignment's usual", 9.0),
+        record("torch packed float32", 0.5),
+        record("torch compiled float32", 0.45),
+        record("torch valid bfloat16", 0.4),
+        record("unrolled bfloat16", 0.05, part="limit", flops=5e9),
+        record("unrolled float32", 30 * 2**20, part="memory"),
+        record("torch packed float32", 90 * 2**20, part="memory"),
+        record("unrolled float32", 0.5, part="decode", case="greedy", units=1000),
+        record("torch LSTM bfloat16", 1.5, part="decode", case="greedy", units=1000),
+        record("onnxruntime", 2.0, part="decode", case="greedy", units=1000),
+    ],
+)
+
+
+def test_what_was_reached_is_held_to_floor_and_aim():
+    rows = {row[0]: row for row in reached(RESULTS).rows}
+    assert rows["step: against PyTorch's best"] == (
+        "step: against PyTorch's best",
+        "c lstm",
+        "unrolled bfloat16, 100.0 ms",
+        "torch valid bfloat16, 400.0 ms",
+        "4.00x",
+        "2x",
+        "4x",
+    )
+    eager = rows["step: float32 against PyTorch eager float32"]
+    assert eager[3:5] == ("torch packed float32, 500.0 ms", "2.50x")
+    assert rows["step: without compiled kernels, against PyTorch eager float32"][4] == "1.00x"
+    assert rows["memory: peak memory of a step, PyTorch's least"][4] == "3.00x"
+    assert rows["step: share of the bfloat16 limit"][4] == "60%"  # 60 of 100 GFLOP/s
+    assert rows["decode: captions a second against PyTorch's best"][4] == "3.00x"
+    assert rows["decode: captions a second against ONNX Runtime"][4:] == ("4.00x", "", "")
+    assert "step: against the assignment's usual solution" not in rows  # of case a alone
+
+
+def test_a_table_is_written_as_markdown():
+    lines = markdown(summary(RESULTS)).splitlines()
+    assert lines[0].startswith("|  | unrolled bfloat16 |")
+    assert set(lines[1]) <= set("| -")
+    assert lines[2] == "| step c lstm | 100.0 ms | 200.0 ms | 500.0 ms | 400.0 ms |"
+    assert {line.count("|") for line in lines} == {6}
+
+
+def test_a_block_is_put_between_its_markers_and_nowhere_else():
+    text = "before\n<!-- x -->\nold\n<!-- /x -->\nafter\n"
+    assert replaced(text, "x", "new", "page") == text.replace("old", "new")
+    assert replaced(replaced(text, "x", "new", "page"), "x", "new", "page") == text.replace(
+        "old", "new"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "<!-- x -->", "<!-- /x --><!-- x -->", "<!-- x -->" * 2])
+def test_markers_that_are_not_there_are_an_error(text):
+    with pytest.raises(DataError, match="page: expected <!-- x -->"):
+        replaced(text, "x", "new", "page")
+
+
+def test_the_pages_have_their_markers():
+    for name, markers in PAGES.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for marker in markers:
+            assert replaced(text, marker, "", name)
+
+
+def test_the_machine_is_said():
+    said = machine(RESULTS)
+    for words in ("A CPU", "amx_bf16", "2 threads", "15 interleaved rounds", "wall", "numpy 2.4"):
+        assert words in said
