@@ -106,9 +106,7 @@ def command(settings: Settings) -> Callable[..., None]:
             flickr8k=flickr8k,
         )
         _check_writable(json, plot)
-        results = _watch(measure(plan, _named(settings, setting)))
-        if json:
-            results.write(json)
+        results = _watch(measure(plan, _named(settings, setting)), json)
         _show(results)
         if plot:
             write_plot(results, plot)
@@ -133,7 +131,9 @@ def _check_writable(json: Path | None, plot: Path | None) -> None:
         plots.check_installed()
 
 
-def _watch(events: Iterator[Measuring | Note | Results]) -> Results:
+def _watch(events: Iterator[Measuring | Note | Results], json: Path | None) -> Results:
+    """Show how far it is, and keep what was measured: an hour's work may be stopped."""
+    results = Results({}, [])
     with Bar("Measuring") as bar:
         for event in events:
             if isinstance(event, Measuring):
@@ -141,8 +141,10 @@ def _watch(events: Iterator[Measuring | Note | Results]) -> Results:
             elif isinstance(event, Note):
                 say(f"note: {event.text}")
             else:
-                return event
-    raise AssertionError("a benchmark ends with its results")
+                results = event
+                if json:
+                    results.write(json)
+    return results
 
 
 def _show(results: Results) -> None:

@@ -58,7 +58,7 @@ def measure(plan: Plan, settings: Settings = ours.settings) -> Iterator[Measurin
     Note
         Of a setting that cannot run here.
     Results
-        Once, at the end.
+        All so far, whenever a work is done; the last are all there are.
 
     Raises
     ------
@@ -66,6 +66,7 @@ def measure(plan: Plan, settings: Settings = ours.settings) -> Iterator[Measurin
         If a setting's outcome shows that it did other work than the reference.
     """
     threads = plan.threads or available_cpus()
+    machine = _machine(plan, threads)
     records: list[Record] = []
     todo = list(works(plan))
     with Processes(threads) as processes:
@@ -79,7 +80,7 @@ def measure(plan: Plan, settings: Settings = ours.settings) -> Iterator[Measurin
                         yield Note(f"{what}: {event.setting} is left out: {event.why}")
                 else:
                     yield Measuring(number, len(todo), f"{what}, {event}")
-    yield Results(_machine(plan, threads), records)
+            yield Results(machine, list(records))
 
 
 def _times(
