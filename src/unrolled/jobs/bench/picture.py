@@ -45,7 +45,9 @@ def figure(results: Results) -> Figure:
     found = [axis for axis in AXES if any(each.case == axis for each in records)]
     drawing = Figure(figsize=(4.2 * len(found), 4.2), layout="constrained")
     for place, axis in enumerate(found, start=1):
-        panel = drawing.add_subplot(1, len(found), place)
+        shared = drawing.axes[0] if drawing.axes else None  # one scale of time for all
+        panel = drawing.add_subplot(1, len(found), place, sharey=shared)
+        panel.label_outer()
         for number, name in enumerate(names):
             here = [r for r in records if r.case == axis and r.setting == name]
             points = sorted((r.at[0], r.middle * 1e3) for r in here)
