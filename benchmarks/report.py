@@ -64,8 +64,8 @@ def machine(results: Results) -> str:
     libraries = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
     seconds = "CPU time" if told["clock"] == "cpu" else "wall time"
     return (
-        f"{told['made'][:10]}: {cpu['name']} ({' '.join(cpu['instructions'])}), {threads} threads "
-        f"on as many cores, kernels `{told['kernels']['path']}`; medians of {told['rounds']} "
+        f"{told['made'][:10]}: {cpu['name']} ({' '.join(cpu['instructions'])}), {threads} thread"
+        f"{'s' * (threads > 1)} on as many cores, kernels `{told['kernels']['path']}`; medians of {told['rounds']} "
         f"interleaved rounds, {seconds}; {libraries}."
     )
 

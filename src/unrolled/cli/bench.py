@@ -151,7 +151,8 @@ def _show(results: Results) -> None:
     machine = results.machine
     cpu, kernels, versions = machine["cpu"], machine["kernels"], machine["versions"]
     print(f"{cpu['name']}, {' '.join(cpu['instructions'])}")
-    print(f"{machine['threads']} threads on as many cores; kernels: {kernels['path']}")
+    threads = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+    print(f"{threads} on as many cores; kernels: {kernels['path']}")
     print(", ".join(f"{name} {version}" for name, version in versions.items()))
     for table in tables(results):
         print(f"\n{table.title}")

@@ -85,7 +85,7 @@ def versions(libraries: tuple[str, ...]) -> dict[str, str]:
     found = {
         "unrolled": unrolled.__version__,
         "python": platform.python_version(),
-        "system": platform.platform(terse=True),
+        "system": f"{platform.system()} {platform.machine()}",
     }
     for name in libraries:
         try:
