@@ -65,8 +65,8 @@ def machine(results: Results) -> str:
     seconds = "CPU time" if told["clock"] == "cpu" else "wall time"
     return (
         f"{told['made'][:10]}: {cpu['name']} ({' '.join(cpu['instructions'])}), {threads} thread"
-        f"{'s' * (threads > 1)} on as many cores, kernels `{told['kernels']['path']}`; medians of {told['rounds']} "
-        f"interleaved rounds, {seconds}; {libraries}."
+        f"{'s' * (threads > 1)} on as many cores, kernels `{told['kernels']['path']}`; medians "
+        f"of {told['rounds']} interleaved rounds, {seconds}; {libraries}."
     )
 
 
