@@ -1,0 +1,369 @@
+"""Judge ``CaptioningRNN.loss`` and ``CaptioningRNN.sample`` by what they gave in every case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unrolled.check import plain, plain_model
+from unrolled.check.compare import close, error_of, factor
+from unrolled.check.diagnoses import NOTES, Diagnosis
+from unrolled.check.faults import diagnosed, is_ending, shown
+from unrolled.check.results import FunctionResult
+from unrolled.layers.arrays import Array
+from unrolled.model import CaptioningRNN
+
+Case = dict[str, Any]
+Answer = dict[str, Any]
+
+
+class ModelEvidence(NamedTuple):
+    """Everything that is known of one method."""
+
+    method: str
+    profile: str
+    cases: list[Case]
+    answers: list[Answer]
+    text: str
+    megabytes: int
+
+    @property
+    def name(self) -> str:
+        """The method's full name."""
+        return f"CaptioningRNN.{self.method}"
+
+
+def judge_model(evidence: ModelEvidence) -> FunctionResult:
+    """Judge one method.
+
+    Parameters
+    ----------
+    evidence : ModelEvidence
+
+    Returns
+    -------
+    FunctionResult
+    """
+    rows = list(zip(evidence.cases, evidence.answers, strict=False))
+    for case, answer in rows:
+        error = answer.get("error")
+        if error and is_ending(error):
+            found = diagnosed(error, case["label"], evidence.text, evidence.megabytes)
+            return FunctionResult(evidence.name, "error", None, (found,))
+    cells = {c["cell"] for c, a in rows if "error" not in a}
+    if not cells:
+        case, answer = rows[0]
+        found = diagnosed(answer["error"], case["label"], evidence.text, evidence.megabytes)
+        status = "missing" if found.code == "not-implemented" else "error"
+        return FunctionResult(evidence.name, status, None, (found,))
+    return _loss(evidence, rows) if evidence.method == "loss" else _sample(evidence, rows)
+
+
+def _raised(evidence: ModelEvidence, rows: list[tuple[Case, Answer]]) -> Diagnosis | None:
+    """Say what an error means that came in some cases only."""
+    failing = [(c, a["error"]) for c, a in rows if "error" in a]
+    if not failing:
+        return None
+    broken = {c["cell"] for c, _ in failing}
+    fine = {c["cell"] for c, a in rows if "error" not in a}
+    case, error = failing[0]
+    if len(broken) == 1 and not broken & fine:
+        said = f"{error['type']}: {error['message']}"
+        (fails,), (works,) = broken, fine
+        return Diagnosis("hard-coded-cell", {"works": works, "fails": fails, "error": said})
+    if {c["label"] for c, _ in failing} == {"float32"}:
+        said = f"{error['type']}: {error['message']}"
+        return Diagnosis("dtype-hard-coded", {"dtype": "float32", "error": said})
+    return diagnosed(error, case["label"], evidence.text, evidence.megabytes)
+
+
+def _loss(evidence: ModelEvidence, rows: list[tuple[Case, Answer]]) -> FunctionResult:
+    wrong_form = _loss_form(evidence, rows)
+    if wrong_form:
+        return FunctionResult(evidence.name, "fail", None, (wrong_form,))
+    found = _raised(evidence, rows)
+    if found:
+        return FunctionResult(evidence.name, "fail", None, (found,))
+    expected = [_reference(case) for case, _ in rows]
+    errors = [
+        max(error_of(_number(a["loss"]), np.asarray(loss)), *_gradient_errors(a, grads))
+        for (case, a), (loss, grads) in zip(rows, expected, strict=True)
+        if case["label"] != "float32"
+    ]
+    diagnoses = list(_loss_diagnoses(rows, expected))
+    diagnoses += _loss_side_effects(rows)
+    fails = any(d.code not in NOTES for d in diagnoses)
+    return FunctionResult(evidence.name, "fail" if fails else "pass", max(errors), tuple(diagnoses))
+
+
+def _reference(case: Case) -> tuple[float, dict[str, Array]]:
+    """Ask our own model, in float64."""
+    sizes = case["sizes"]
+    model = CaptioningRNN(
+        case["words"], sizes["D"], sizes["W"], sizes["H"], case["cell"], np.float64, seed=0
+    )
+    model.params |= {k: v.astype(np.float64) for k, v in case["params"].items()}
+    came = model.loss(case["features"].astype(np.float64), case["captions"])
+    return float(came.loss), came.grads
+
+
+def _loss_form(evidence: ModelEvidence, rows: list[tuple[Case, Answer]]) -> Diagnosis | None:
+    """Hold what loss returns to its form."""
+    case, answer = next((c, a) for c, a in rows if "error" not in a)
+    expected = "loss, grads" if evidence.profile == "numpy" else "loss"
+    if answer["loss"] is None:
+        return Diagnosis("returns-none", {"what": expected})
+    wanted = 2 if evidence.profile == "numpy" else -1
+    if answer["count"] != wanted and not (wanted == -1 and answer["count"] == 1):
+        came = "1 value" if answer["count"] < 0 else f"{answer['count']} values"
+        return Diagnosis("wrong-count", {"came": came, "expected": expected})
+    if _number(answer["loss"]) is None:
+        came = answer["loss"]
+        if isinstance(came, np.ndarray):
+            values = {"what": "loss", "came": shown(came.shape), "expected": "()"}
+            return Diagnosis("wrong-shape", {**values, "case": case["label"]})
+        return Diagnosis("wrong-type", {"what": "loss", "came": came["type"]})
+    if "graph" in answer:
+        return Diagnosis("graph-broken", {"what": "params", "error": answer["graph"]})
+    if answer["grads"] is None:
+        return Diagnosis("wrong-type", {"what": "grads", "came": "no dict"})
+    return None
+
+
+def _number(value: Any) -> Array | None:
+    return value.reshape(()) if isinstance(value, np.ndarray) and value.size == 1 else None
+
+
+def _gradient_errors(answer: Answer, grads: dict[str, Array]) -> Iterator[float]:
+    for name, expected in grads.items():
+        yield error_of((answer["grads"] or {}).get(name), expected)
+
+
+def _loss_diagnoses(
+    rows: list[tuple[Case, Answer]], expected: list[tuple[float, dict[str, Array]]]
+) -> Iterator[Diagnosis]:
+    if not all(_loss_is(a, loss, c) for (c, a), (loss, _) in zip(rows, expected, strict=True)):
+        yield _loss_explained(rows, expected)
+        return
+    missing = [n for n in expected[0][1] if any(a["grads"].get(n) is None for _, a in rows)]
+    if missing:
+        yield Diagnosis("gradient-missing", {"what": missing})
+    wrong = [
+        name
+        for name in expected[0][1]
+        if name not in missing
+        and not all(
+            close(a["grads"][name], grads[name], loose=c["label"] == "float32")
+            for (c, a), (_, grads) in zip(rows, expected, strict=True)
+        )
+    ]
+    if wrong:
+        yield _gradient_explained(rows, expected, wrong)
+
+
+def _loss_is(answer: Answer, loss: float, case: Case) -> bool:
+    return close(_number(answer["loss"]), np.asarray(loss), loose=_loose(answer, case))
+
+
+def _loose(answer: Answer, case: Case) -> bool:
+    values = [answer["loss"], *(answer["grads"] or {}).values()]
+    narrow = any(isinstance(v, np.ndarray) and v.dtype == np.float32 for v in values)
+    return narrow or case["label"] == "float32"
+
+
+def _gradient_explained(
+    rows: list[tuple[Case, Answer]], expected: Any, wrong: list[str]
+) -> Diagnosis:
+    for name in wrong:
+        for (case, answer), (_, grads) in zip(rows, expected, strict=True):
+            came = answer["grads"][name]
+            if not isinstance(came, np.ndarray):
+                return Diagnosis("wrong-type", {"what": f"grads['{name}']", "came": came["type"]})
+            if came.shape != grads[name].shape:
+                values = {"came": shown(came.shape), "expected": shown(grads[name].shape)}
+                values |= {"what": f"grads['{name}']", "case": case["label"]}
+                return Diagnosis("wrong-shape", values)
+    for code, value in (("gradient-doubled", 2), ("gradient-sign", -1), ("gradient-zero", 0)):
+        factors = [
+            factor(a["grads"][name], grads[name])
+            for (c, a), (_, grads) in zip(rows, expected, strict=True)
+            for name in wrong
+            if c["label"] != "float32" and np.any(grads[name])
+        ]
+        if all(k is not None and abs(k - value) < 1e-6 for k in factors):
+            return Diagnosis(code, {"what": wrong})
+    labels = {
+        c["label"]
+        for (c, a), (_, grads) in zip(rows, expected, strict=True)
+        if any(not close(a["grads"][n], grads[n], loose=c["label"] == "float32") for n in wrong)
+    }
+    where = "everything" if len(labels) == len({c["label"] for c, _ in rows}) else sorted(labels)
+    return Diagnosis("gradient-wrong", {"what": wrong, "case": where})
+
+
+def _loss_explained(rows: list[tuple[Case, Answer]], expected: Any) -> Diagnosis:
+    """Say why the loss is wrong."""
+    oks = [
+        (c["cell"], c["label"], _loss_is(a, loss, c))
+        for (c, a), (loss, _) in zip(rows, expected, strict=True)
+    ]
+    right = {cell for cell, _, ok in oks if ok}
+    wrong = {cell for cell, _, ok in oks if not ok}
+    for code, values, gives in _loss_suspects(rows):
+        if all(_loss_is(a, gives(c)[0], c) for c, a in rows):
+            return Diagnosis(code, values)
+    if len(right) == 1 and len(wrong) == 1 and not right & wrong:
+        values = {
+            "works": right.pop(),
+            "fails": wrong.pop(),
+            "error": "the loss is wrong / 损失不对",
+        }
+        return Diagnosis("hard-coded-cell", values)
+    labels = list(dict.fromkeys(label for _, label, ok in oks if not ok))
+    where = "everything" if not right else labels
+    return Diagnosis("forward-wrong", {"what": "the loss", "case": where})
+
+
+Give = Callable[[Case], tuple[float, dict[str, Array]]]
+
+
+def _loss_suspects(rows: list[tuple[Case, Answer]]) -> Iterator[tuple[str, dict[str, Any], Give]]:
+    loss = plain_model.loss
+    yield "mask-ignored", {"where": ""}, partial(loss, masked=False)
+    yield "divided-by-time", {}, partial(loss, by=plain.positions)
+    yield "divided-by-words", {}, partial(loss, by=plain.words)
+    yield "not-averaged", {"what": "the loss"}, partial(loss, by=plain.one)
+    yield "captions-not-shifted", {}, partial(loss, shifted=False)
+    yield "captions-not-shifted", {}, partial(loss, swapped=True)
+    yield "features-ignored", {}, partial(loss, features=0)
+    ids = sorted({i for c, _ in rows for i in c["words"].values()})
+    for value in ids:
+        yield "hard-coded-null", {"value": value}, partial(loss, null=value)
+
+
+def _loss_side_effects(rows: list[tuple[Case, Answer]]) -> Iterator[Diagnosis]:
+    changed = {("features", "captions")[k] for _, a in rows for k in a["changed"]}
+    changed |= {f"params['{name}']" for _, a in rows for name in a["params_changed"]}
+    if changed:
+        yield Diagnosis("argument-changed", {"what": sorted(changed)})
+    for label, dtype, code in (
+        ("float32", np.float32, "dtype-widened"),
+        ("ragged mask", np.float64, "dtype-narrowed"),
+    ):
+        names = {
+            f"grads['{name}']"
+            for c, a in rows
+            if c["label"] == label
+            for name, g in (a["grads"] or {}).items()
+            if isinstance(g, np.ndarray) and g.dtype.kind == "f" and g.dtype != dtype
+        }
+        if names:
+            yield Diagnosis(code, {"what": sorted(names)})
+
+
+def _sample(evidence: ModelEvidence, rows: list[tuple[Case, Answer]]) -> FunctionResult:
+    name = evidence.name
+    found = _sample_form(rows) or _raised(evidence, rows)
+    if found:
+        return FunctionResult(name, "fail", None, (found,))
+    expected = [plain_model.sample(case) for case, _ in rows]
+    came = [a["outs"][0] for _, a in rows]
+    if all(map(np.array_equal, came, expected)):
+        return FunctionResult(name, "pass", 0.0)
+    return FunctionResult(name, "fail", None, (_sample_explained(rows, came, expected),))
+
+
+def _sample_form(rows: list[tuple[Case, Answer]]) -> Diagnosis | None:
+    for case, answer in rows:
+        if "error" in answer:
+            continue
+        captions = answer["outs"][0] if answer["count"] == -1 else answer["outs"]
+        if captions is None:
+            return Diagnosis("returns-none", {"what": "captions"})
+        if answer["count"] != -1:
+            came = f"{answer['count']} values"
+            return Diagnosis("wrong-count", {"came": came, "expected": "captions"})
+        if not isinstance(captions, np.ndarray):
+            return Diagnosis("wrong-type", {"what": "captions", "came": captions["type"]})
+        expected = (len(case["features"]), case["max_length"])
+        if captions.shape != expected:
+            size = _one_size(rows)
+            if size:
+                return Diagnosis("hard-coded-size", {"letter": "N", "value": size})
+            values = {
+                "what": "captions",
+                "came": shown(captions.shape),
+                "expected": shown(expected),
+            }
+            return Diagnosis("wrong-shape", {**values, "case": case["label"]})
+    return None
+
+
+def _one_size(rows: list[tuple[Case, Answer]]) -> int:
+    """Give the batch size that comes out whatever goes in, or 0."""
+    outs = [a["outs"][0] for _, a in rows if "outs" in a]
+    sizes = {o.shape[0] if isinstance(o, np.ndarray) and o.ndim == 2 else 0 for o in outs}
+    return sizes.pop() if len(sizes) == 1 else 0
+
+
+def _sample_explained(
+    rows: list[tuple[Case, Answer]], came: list[Array], expected: list[Array]
+) -> Diagnosis:
+    for code, values, knobs in _sample_suspects(rows):
+        if all(
+            np.array_equal(c, plain_model.sample(case, **knobs(case)))
+            for (case, _), c in zip(rows, came, strict=True)
+        ):
+            return Diagnosis(code, values)
+    if all(
+        np.array_equal(c[:, 1:], e[:, :-1]) and (c[:, 0] == case["words"]["<START>"]).all()
+        for (case, _), c, e in zip(rows, came, expected, strict=True)
+    ):
+        return Diagnosis("start-included")
+    oks = [
+        (c["cell"], np.array_equal(a, e)) for (c, _), a, e in zip(rows, came, expected, strict=True)
+    ]
+    right, wrong = ({cell for cell, ok in oks if ok is which} for which in (True, False))
+    if len(right) == 1 and not right & wrong:
+        values = {"works": right.pop(), "fails": wrong.pop()}
+        return Diagnosis(
+            "hard-coded-cell", {**values, "error": "the captions are wrong / 描述不对"}
+        )
+    return Diagnosis("forward-wrong", {"what": "the captions", "case": "everything"})
+
+
+Knobs = Callable[[Case], dict[str, Any]]
+
+
+def _sample_suspects(
+    rows: list[tuple[Case, Answer]],
+) -> Iterator[tuple[str, dict[str, Any], Knobs]]:
+    def always(**knobs: Any) -> Knobs:
+        return lambda _: knobs
+
+    for word in ("<NULL>", "<END>"):
+        yield "wrong-start", {"value": word}, partial(_from, word)
+    ids = sorted({i for c, _ in rows for i in c["words"].values()})
+    for value in ids:
+        yield "hard-coded-start", {"value": value}, always(start=value)
+    yield "word-not-fed", {}, always(fed=False)
+    yield "state-not-kept", {"what": "h"}, always(keep_h=False)
+    yield "state-not-kept", {"what": ["h", "c"]}, always(keep_h=False, keep_c=False)
+    yield "features-ignored", {}, always(features=0)
+    for what, knobs in (("c", {"keep_c": False}), ("h", {"keep_h": False})):
+        yield "state-not-kept", {"what": what}, _for_cell("lstm", **knobs)
+    yield "cell-state-initial", {"came": "h0"}, _for_cell("lstm", cell_from_h0=True)
+    scores = {"what": "scores", "came": "prev_h", "expected": "next_h"}
+    yield "wrong-state", scores, always(late=True)
+    yield "state-not-kept", {"what": "h"}, _for_cell("rnn", keep_h=False)
+
+
+def _from(word: str, case: Case) -> dict[str, Any]:
+    return {"start": case["words"][word]}
+
+
+def _for_cell(cell: str, **knobs: Any) -> Knobs:
+    return lambda case: knobs if case["cell"] == cell else {}
