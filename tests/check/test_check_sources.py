@@ -170,3 +170,22 @@ def test_stubs_are_told_from_work():
     assert stub("    loss, grads = 0.0, {}\n    return loss, grads")
     assert not stub("    out = features * 2")
     assert not stub("    return features")
+
+
+def test_other_students_habits_pass(tmp_path):
+    path = tmp_path / "rnn_layers.py"
+    shutil.copy(planted.SOLUTION.parent / "other_habits.py", path)
+    report = check_path(path)
+    assert (report.passed, report.failed) == (10, 0)
+    told = {d.code for f in report.functions for d in f.diagnoses}
+    assert told == {"dtype-widened", "upstream-changed"}
+    assert any("np.float" in remark for remark, _ in report.remarks)
+
+
+def test_file_that_cannot_be_loaded_cannot_be_used(tmp_path):
+    path = tmp_path / "rnn_layers.py"
+    path.write_text(f"import numpy.no_such_part\n{LAYERS}", encoding="utf-8")
+    report = check_path(path)
+    assert report.exit_status == 2
+    found = next(f for f in report.functions if f.name == "rnn_forward")
+    assert (found.status, found.diagnoses[0].code) == ("error", "raises")

@@ -85,6 +85,15 @@ def check_path(
         remarks=(*submission.remarks, *(r for f in results for r in f.remarks)),
         seconds=time.monotonic() - begin,
         network=network,
+        usable=not all(_is_unloaded(f) for f in results),
+    )
+
+
+def _is_unloaded(result: FunctionResult) -> bool:
+    """Say whether a function never came to run, as its file could not be loaded."""
+    codes = [d.code for d in result.diagnoses if d.values.get("case") != "import"]
+    return result.status == "missing" or (
+        result.status == "error" and all(code == "not-checked" for code in codes)
     )
 
 

@@ -86,6 +86,9 @@ class AbsentName:
             raise AttributeError(name)
         return AbsentName(f"{self._name}.{name}")
 
+    def __setitem__(self, _: Any, __: Any) -> None:
+        """Take a setting, as ``plt.rcParams`` does."""
+
     def __mro_entries__(self, _: tuple[Any, ...]) -> tuple[type, ...]:
         """Let a class be derived from it."""
         return (object,)
@@ -122,6 +125,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         """Find a module of the student's package."""
         root, _, rest = fullname.partition(".")
+        if root in UNNEEDED and _asked_by_student():
+            return importlib.machinery.ModuleSpec(fullname, StandIn(), is_package=True)
         if root not in self._roots:
             return None
         full = f"{PACKAGE}.{rest}" if rest else PACKAGE
@@ -154,8 +159,9 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                 return
             with contextlib.suppress(Exception):  # not under check: it must not stand in the way
                 execute(module, label, text)
-        if last in HELPERS and last != "fast_layers":
-            vars(module).update(self._helpers)
+        if last in HELPERS:
+            vars(module)["__getattr__"] = Absent(full).__getattr__
+            vars(module).update({} if last == "fast_layers" else self._helpers)
 
 
 class StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -184,6 +190,22 @@ class StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: types.ModuleType) -> None:
         """Leave it as it is."""
 
+
+UNNEEDED = frozenset(
+    {
+        "matplotlib",
+        "pylab",
+        "seaborn",
+        "IPython",
+        "tensorflow",
+        "keras",
+        "pandas",
+        "cv2",
+        "PIL",
+        "h5py",
+    }
+)
+"""Slow to import, and no layer has any use for them: stood in for even where installed."""
 
 NEVER = frozenset({"torch", "numpy", "unrolled"})
 
