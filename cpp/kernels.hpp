@@ -24,12 +24,13 @@ struct ProductArgs {
 // x (P, D), Wx (D, G H), Wh (H, G H), b (G H), h0 and c0 (N, H) to h (P, H). What the way back needs
 // of the LSTM is kept by strips of 16 hidden columns, so that a strip's steps follow each other in
 // memory: gates (H / 16, P, 4, 16) and c (H / 16, P, 16), the last strip filled up. The RNN has
-// neither.
+// neither; where they are null, the LSTM keeps nothing. One that takes a single step may ask for c
+// as rows, (N, H).
 struct RecurrentArgs {
     long T, N, P, D, H;
     const long* sizes;
     const float *x, *Wx, *Wh, *b, *h0, *c0;
-    float *h, *gates, *c;
+    float *h, *gates, *c, *c_rows;
 };
 
 // All the way back: from dh (P, H), and dc0 (N, H) that holds the derivative by the final cell state
@@ -52,6 +53,17 @@ struct CrossEntropyArgs {
     float smoothing;
     double loss;  // out
     float *dh, *dw, *db;
+};
+
+// The k likeliest words of each row of the scores h W + b, and their log-probabilities. penalty (V)
+// is -inf for words that may not be chosen, otherwise 0. k is at least 1.
+struct TopWordsArgs {
+    long P, H, V, k;
+    const float* h;
+    Matrix w;  // (H, V)
+    const float *b, *penalty;
+    float* log_p;  // (P, k)
+    long* words;   // (P, k)
 };
 
 // Rows of dout (P, D) summed by word into dw (V, D): rows order[starts[v]] to order[starts[v + 1] - 1]
@@ -80,6 +92,7 @@ struct Kernels {
     void (*lstm_forward[kPrecisions])(const RecurrentArgs&);
     void (*lstm_backward[kPrecisions])(const RecurrentGradArgs&);
     void (*cross_entropy[kPrecisions])(CrossEntropyArgs&);
+    void (*top_words[kPrecisions])(const TopWordsArgs&);
     void (*embedding_backward)(const EmbeddingGradArgs&);
     void (*adam)(const AdamArgs&);
     void (*sigmoid)(const float* x, float* y, long size);

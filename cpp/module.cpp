@@ -22,6 +22,7 @@ namespace {
 using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using Ids = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu>;
+using OutIds = nb::ndarray<int64_t, nb::c_contig, nb::device::cpu>;
 
 // An array argument that is taken as it lies, or refused: a converted copy would be filled in vain.
 inline nb::arg operator""_as_is(const char* name, size_t) {
@@ -105,6 +106,19 @@ public:
         table_->lstm_forward[bf16](args);
     }
 
+    // One step of N rows, of which nothing is kept.
+    void lstm_step(In x, In Wx, In Wh, In b, In h0, In c0, Out h, Out c, bool bf16) const {
+        need(c0.ndim() == 2 && c.ndim() == 2, "c0 and c must have two axes");
+        const int64_t size = rows(x);
+        const size_t one = 1;
+        RecurrentArgs args = forward_args(4, Ids(&size, 1, &one), x, Wx, Wh, b, h0, h);
+        need(args.N == args.P && is(c0, args.N, args.H) && is(c, args.N, args.H), "shapes do not fit");
+        const long sizes = args.N;
+        args.sizes = &sizes, args.c0 = c0.data(), args.c_rows = c.data();
+        nb::gil_scoped_release release;
+        table_->lstm_forward[bf16](args);
+    }
+
     void rnn_backward(Ids sizes, In x, In Wx, In Wh, In h0, In h, In dh, Out dx, Out dWx, Out dWh,
                       Out db, Out dh0, bool bf16) const {
         const RecurrentGradArgs args =
@@ -138,6 +152,20 @@ public:
         nb::gil_scoped_release release;
         table_->cross_entropy[bf16](args);
         return args.loss;
+    }
+
+    void top_words(In h, In w, bool w_trans, In b, In penalty, Out log_p, OutIds words,
+                   bool bf16) const {
+        need(h.ndim() == 2 && b.ndim() == 1 && log_p.ndim() == 2, "h must have two axes and b one");
+        const long P = rows(h), H = static_cast<long>(h.shape(1)), V = rows(b);
+        const long k = static_cast<long>(log_p.shape(1));
+        need(is(penalty, V) && is(log_p, P, k) && is(words, P, k), "shapes do not fit");
+        need(k > 0 && V > 0, "there must be words to choose from, and a number of them");
+        const TopWordsArgs args{P, H, V, k, h.data(), matrix(w, w_trans, H, V, "w does not fit"),
+                                b.data(), penalty.data(), log_p.data(),
+                                reinterpret_cast<long*>(words.data())};
+        nb::gil_scoped_release release;
+        table_->top_words[bf16](args);
     }
 
     void embedding_backward(Ids ids, In dout, Out dw) const {
@@ -184,7 +212,7 @@ private:
         need(is(Wx, D, gates * H) && is(Wh, H, gates * H) && is(b, gates * H) && is(h, P, H),
              "shapes do not fit");
         return {rows(sizes), N, P, D, H, data(sizes), x.data(), Wx.data(), Wh.data(), b.data(),
-                h0.data(), nullptr, h.data(), nullptr, nullptr};
+                h0.data(), nullptr, h.data(), nullptr, nullptr, nullptr};
     }
 
     static RecurrentGradArgs backward_args(long gates, const Ids& sizes, const In& x, const In& Wx,
@@ -251,6 +279,10 @@ NB_MODULE(_compiled, m) {
         .def("cross_entropy", &Path::cross_entropy, "h"_as_is, "w"_as_is, nb::arg("w_trans"),
              "b"_as_is, "y"_as_is, "weights"_as_is, "dh"_as_is, "dw"_as_is, "db"_as_is,
              nb::arg("bf16"), nb::arg("smoothing") = 0.0f)
+        .def("lstm_step", &Path::lstm_step, "x"_as_is, "Wx"_as_is, "Wh"_as_is, "b"_as_is,
+             "h0"_as_is, "c0"_as_is, "h"_as_is, "c"_as_is, nb::arg("bf16"))
+        .def("top_words", &Path::top_words, "h"_as_is, "w"_as_is, nb::arg("w_trans"), "b"_as_is,
+             "penalty"_as_is, "log_p"_as_is, "words"_as_is, nb::arg("bf16"))
         .def("embedding_backward", &Path::embedding_backward, "ids"_as_is, "dout"_as_is,
              "dw"_as_is)
         .def("adam", &Path::adam, "param"_as_is, "grad"_as_is, "m"_as_is, "v"_as_is,

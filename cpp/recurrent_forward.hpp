@@ -72,7 +72,7 @@ struct ForwardJob {
     Weight wx, wh;
     PackedRows<E> x;
     typename E::Packed* states[2];  // A panels of the state before and after a step
-    float *gates, *bias, *c0;       // by strips
+    float *gates, *c, *bias, *c0;   // by strips
 
     ForwardJob(const RecurrentArgs& args_, Scratch& scratch)
         : args(args_), wx(scratch, args.D, round_up(args.D, E::kDepth), args.H),
@@ -81,7 +81,8 @@ struct ForwardJob {
         const long size = ceil_div(args.N, E::kRows) * E::size_a(wh.depth);
         for (auto& state : states) state = scratch.take<typename E::Packed>(size);
         const long all = strips(args.H);
-        gates = Cell::kHasCell ? args.gates : scratch.take<float>(all * args.P * kStrip);
+        gates = args.gates ? args.gates : scratch.take<float>(all * args.P * kGates * kStrip);
+        c = args.c || !Cell::kHasCell ? args.c : scratch.take<float>(all * args.P * kStrip);
         bias = scratch.take<float>(all * kGates * kStrip);
         c0 = Cell::kHasCell ? scratch.take<float>(all * args.N * kStrip) : nullptr;
     }
@@ -105,6 +106,9 @@ struct ForwardJob {
             row += args.sizes[t];
             worker.barrier();
         }
+        if (args.c_rows)
+            from_strips(args.c_rows, job.c, args.N, args.H, share.first * kStrips,
+                        at_most(share.last * kStrips, strips(args.H)));
     }
 
     // Lays out h0, whole panels by each thread, and what the thread owns of b and c0.
@@ -187,8 +191,8 @@ struct ForwardJob {
                       args.h + row * args.H + col, (int)at_most(kStrip, args.H - col)};
         if (Cell::kHasCell) {
             at.prev_c = t == 0 ? c0 + (s * args.N + sequence) * kStrip
-                               : args.c + (s * P + before + sequence) * kStrip;
-            at.c = args.c + (s * P + row) * kStrip;
+                               : c + (s * P + before + sequence) * kStrip;
+            at.c = c + (s * P + row) * kStrip;
         }
         alignas(64) float next_h[kStrip];
         Cell::forward(sums, at, next_h);

@@ -6,6 +6,7 @@
 #include "kernels.hpp"
 #include "recurrent_backward.hpp"
 #include "recurrent_forward.hpp"
+#include "top_words.hpp"
 
 namespace {
 
@@ -17,6 +18,7 @@ void use_engine(unrolled::Kernels& table, unrolled::Precision precision) {
     table.lstm_forward[precision] = recurrent_forward<E, LstmCell>;
     table.lstm_backward[precision] = recurrent_backward<E, LstmCell>;
     table.cross_entropy[precision] = cross_entropy<E>;
+    table.top_words[precision] = top_words<E>;
 }
 
 inline void use_elementwise(unrolled::Kernels& table) {

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import DTypeLike
 from unrolled.errors import DTypeError, InputError, ShapeError
 from unrolled.layers import (
     affine_forward,
+    best_words,
     doubly_stochastic_loss,
     dropout_backward,
     dropout_forward,
@@ -35,6 +36,7 @@ from unrolled.layers.precision import choose_precision
 from unrolled.layers.product import product
 from unrolled.layers.scaling import FeatureScaling
 from unrolled.layers.stack import stacked
+from unrolled.layers.vocabulary import BestWords
 
 
 class LossAndGrads(NamedTuple):
@@ -362,11 +364,43 @@ class CaptioningRNN:
         InputError
             If a word id lies outside the vocabulary.
         """
-        params = self.params
-        x, _ = word_embedding_forward(words, params["W_embed"])
-        state = self._cell.step(x, state, *self._cell_weights())
-        scores, _ = affine_forward(state[0], self._vocab_weights(), params["b_vocab"])
+        state = self._advance(words, state)
+        scores, _ = affine_forward(state[0], self._vocab_weights(), self.params["b_vocab"])
         return scores, state
+
+    def _advance(self, words: Array, state: State) -> State:
+        x, _ = word_embedding_forward(words, self.params["W_embed"])
+        return self._cell.step(x, state, *self._cell_weights())
+
+    def best_words(
+        self, words: Array, state: State, count: int, *, never: Sequence[int] = ()
+    ) -> tuple[BestWords, State]:
+        """Read one word of each caption and choose the likeliest next ones.
+
+        Parameters
+        ----------
+        words : (N,) int
+        state : tuple, from `start`, `step` or `best_words`
+        count : int
+            K, words to choose for each caption.
+        never : sequence of int
+            Words that are passed over.
+
+        Returns
+        -------
+        best : BestWords
+            ``words`` and ``log_p`` (N, K), likeliest first; the log-probabilities, in nats, are
+            those among all words, and -inf where there is no further word.
+        state : tuple
+
+        Raises
+        ------
+        InputError
+            If a word id lies outside the vocabulary, or count is below 1 or above V.
+        """
+        state = self._advance(words, state)
+        bias = self.params["b_vocab"]
+        return best_words(state[0], self._vocab_weights(), bias, count, never=never), state
 
     def sample(self, features: Array, max_length: int = 30) -> Array:
         """Caption images greedily: the likeliest word at every step.
@@ -398,8 +432,8 @@ class CaptioningRNN:
         for t in range(max_length):
             if not speaking.any():
                 break
-            scores, state = self.step(words, state)
-            words = scores.argmax(axis=1)
+            best, state = self.best_words(words, state, 1)
+            words = best.words[:, 0]
             captions[speaking, t] = words[speaking]
             speaking &= words != end
         return captions

@@ -208,6 +208,47 @@ def test_vocabulary_loss_in_several_blocks(path):
 
 
 @quick
+@given(P=counts, H=widths, V=st.integers(1, 70), seed=seeds, precision=precisions)
+def test_best_words(path, P, H, V, seed, precision):
+    rng = np.random.default_rng(seed)
+    h, w, b = draw(rng, (P, H), (H, V), (V,))
+    w = np.round(w * 2)  # small whole numbers: products are exact, and ties are frequent
+    h, b = np.round(h), np.round(b)
+    count = int(rng.integers(1, V + 1))
+    never = np.flatnonzero(rng.random(V) < 0.2)
+    log_p, words = kernels.top_words(
+        h, scrambled(rng, w), b, penalty(V, never), count, precision=precision
+    )
+    scores = h.astype(np.float64) @ w + b
+    top = scores.max(axis=1, initial=0, keepdims=True)
+    all_log_p = scores - top - np.log(np.exp(scores - top).sum(axis=1, keepdims=True))
+    all_log_p[:, never] = -np.inf
+    order = np.argsort(-all_log_p, axis=1, kind="stable")[:, :count]
+    want = np.take_along_axis(all_log_p, order, axis=1)
+    np.testing.assert_allclose(log_p, want, rtol=1e-5, atol=1e-5)
+    chosen = np.isfinite(want)
+    np.testing.assert_array_equal(words[chosen], order[chosen])
+
+
+def penalty(V, never):
+    penalty = np.zeros(V, np.float32)
+    penalty[never] = -np.inf
+    return penalty
+
+
+@quick
+@given(N=counts, D=widths, H=widths, seed=seeds)
+def test_lstm_step(path, N, D, H, seed):
+    rng = np.random.default_rng(seed)
+    G = 4 * H
+    x, h, c, Wx, Wh, b = draw(rng, (N, D), (N, H), (N, H), (D, G), (H, G), (G,))
+    Wx, Wh = Wx / np.float32(np.sqrt(D)), Wh / np.float32(np.sqrt(H))
+    got = kernels.lstm_step(x, h, c, scrambled(rng, Wx), Wh, b)
+    for ours, theirs in zip(got, layers.lstm_step_forward(*wide(x, h, c, Wx, Wh, b)), strict=False):
+        close(ours, theirs, 16 * EPS)
+
+
+@quick
 @given(P=counts, D=widths, V=st.integers(1, 70), seed=seeds)
 def test_embedding_gradient(path, P, D, V, seed):
     rng = np.random.default_rng(seed)

@@ -129,15 +129,17 @@ def _extend(
 ) -> _Beams:
     """Say one more word: keep the K best of each image's K hypotheses times V words."""
     N, K = beams.log_probs.shape
-    scores, state = model.step(beams.words[:, :, -1].ravel(), beams.state)
-    V = scores.shape[1]
-    log_p = _log_softmax(scores).reshape(N, K, V)
-    log_p[:, :, forbidden] = -np.inf
+    # No image can keep more than K words after one hypothesis.
+    C = min(K, len(model.word_to_idx))
+    read = beams.words[:, :, -1].ravel()
+    (words, log_p), state = model.best_words(read, beams.state, C, never=forbidden)
+    words, log_p = words.reshape(N, K, C), log_p.reshape(N, K, C)
     log_p[beams.finished] = -np.inf
-    log_p[beams.finished, null] = 0  # a finished caption stays as it is
-    totals = (beams.log_probs[:, :, None] + log_p).reshape(N, K * V)
+    log_p[beams.finished, 0] = 0  # a finished caption stays as it is
+    words[beams.finished, 0] = null
+    totals = (beams.log_probs[:, :, None] + log_p).reshape(N, K * C)
     best = _largest(totals, K)
-    parent, word = best // V, best % V
+    parent, word = best // C, np.take_along_axis(words.reshape(N, K * C), best, axis=1)
     rows = (np.arange(N)[:, None] * K + parent).ravel()
     said = np.take_along_axis(beams.words, parent[:, :, None], axis=1)
     log_probs = np.take_along_axis(totals, best, axis=1)
@@ -149,12 +151,6 @@ def _extend(
         log_probs,
         finished | (word == end) | np.isneginf(log_probs),
     )
-
-
-def _log_softmax(scores: Array) -> Array:
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    log_p: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return log_p
 
 
 def _largest(values: Array, k: int) -> Array:

@@ -12,11 +12,12 @@ from unrolled.kernels.recurrence import (
     LSTMStates,
     lstm_backward,
     lstm_forward,
+    lstm_step,
     rnn_backward,
     rnn_forward,
     unstripped,
 )
-from unrolled.kernels.vocabulary import CrossEntropy, cross_entropy
+from unrolled.kernels.vocabulary import CrossEntropy, cross_entropy, top_words
 
 __all__ = [
     "PATHS",
@@ -29,9 +30,11 @@ __all__ = [
     "embedding_backward",
     "lstm_backward",
     "lstm_forward",
+    "lstm_step",
     "product",
     "rnn_backward",
     "rnn_forward",
     "status",
+    "top_words",
     "unstripped",
 ]

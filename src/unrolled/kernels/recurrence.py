@@ -173,6 +173,30 @@ def lstm_forward(
     return LSTMStates(h, gates, c)
 
 
+def lstm_step(
+    x: Array, h: Array, c: Array, Wx: Array, Wh: Array, b: Array, *, precision: str = "float32"
+) -> tuple[Array, Array]:
+    """One step of the LSTM, of which nothing is kept for a way back.
+
+    Parameters
+    ----------
+    x : (N, D) float32
+    h, c : (N, H) float32
+    Wx : (D, 4 H) float32
+    Wh : (H, 4 H) float32
+    b : (4 H,) float32
+    precision : "float32" or "bfloat16"
+
+    Returns
+    -------
+    next_h, next_c : (N, H)
+    """
+    next_h, next_c = np.empty(h.shape, np.float32), np.empty(c.shape, np.float32)
+    arrays = rows(x), rows(Wx), rows(Wh), rows(b), rows(h), rows(c), next_h, next_c
+    compiled().lstm_step(*arrays, precision == "bfloat16")
+    return next_h, next_c
+
+
 def lstm_backward(
     dh: Array,
     dfinal_c: Array | None,

@@ -65,3 +65,33 @@ def cross_entropy(
         smoothing,
     )
     return CrossEntropy(loss, *grads)
+
+
+def top_words(
+    h: Array, w: Array, b: Array, penalty: Array, count: int, *, precision: str = "float32"
+) -> tuple[Array, Array]:
+    """Log-probabilities of the likeliest words under the scores ``h @ w + b``, likeliest first.
+
+    Parameters
+    ----------
+    h : (P, H) float32
+    w : (H, V) float32
+    b : (V,) float32
+    penalty : (V,) float32
+        -inf for words that may not be chosen, otherwise 0.
+    count : int
+        Words to choose in each row, at least 1.
+    precision : "float32" or "bfloat16"
+
+    Returns
+    -------
+    log_p : (P, count) float32
+        -inf where there is no further word.
+    words : (P, count) int64
+    """
+    log_p = np.empty((len(h), count), np.float32)
+    words = np.empty((len(h), count), np.int64)
+    stored, turned = matrix(w)
+    arrays = rows(b), rows(penalty), log_p, words
+    compiled().top_words(rows(h), stored, turned, *arrays, precision == "bfloat16")
+    return log_p, words

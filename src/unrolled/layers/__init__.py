@@ -60,7 +60,7 @@ from unrolled.layers.rnn import (
 )
 from unrolled.layers.sigmoid import sigmoid
 from unrolled.layers.softmax import softmax_loss, temporal_softmax_loss
-from unrolled.layers.vocabulary import vocabulary_loss
+from unrolled.layers.vocabulary import best_words, vocabulary_loss
 
 __all__ = [
     "Packing",
@@ -78,6 +78,7 @@ __all__ = [
     "attention_lstm_packed_forward",
     "attention_lstm_step_backward",
     "attention_lstm_step_forward",
+    "best_words",
     "doubly_stochastic_loss",
     "dropout_backward",
     "dropout_forward",

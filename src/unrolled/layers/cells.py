@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from unrolled import kernels
 from unrolled.layers.additive import additive_lstm_packed_backward, additive_lstm_packed_forward
 from unrolled.layers.arrays import Array
 from unrolled.layers.attention import scale_of, softmax
@@ -28,6 +29,7 @@ from unrolled.layers.layer_norm_lstm import (
 )
 from unrolled.layers.lstm import lstm_packed_backward, lstm_packed_forward, lstm_step_forward
 from unrolled.layers.memory import Memory
+from unrolled.layers.product import steps_compiled
 from unrolled.layers.rnn import rnn_packed_backward, rnn_packed_forward, rnn_step_forward
 
 State: TypeAlias = tuple[Any, ...]
@@ -93,6 +95,8 @@ def _lstm_start(h0: Array, *_: Array) -> State:
 
 def _lstm_step(x: Array, state: State, Wx: Array, Wh: Array, b: Array) -> State:
     prev_h, prev_c = state
+    if steps_compiled(x):
+        return kernels.lstm_step(x, prev_h, prev_c, Wx, Wh, b)
     return lstm_step_forward(x, prev_h, prev_c, Wx, Wh, b)[:2]
 
 

@@ -17,7 +17,7 @@ PRECISIONS = ("float32", "bfloat16")
 
 # A kernel packs its operands first. That is repaid by many rows only: a single step of a decoder
 # is better left to NumPy's BLAS, which reads the weights where they lie.
-_FEW_ROWS = 16
+FEW_ROWS = 16
 
 
 def check_precision(where: str, precision: str) -> None:
@@ -38,6 +38,20 @@ def check_precision(where: str, precision: str) -> None:
         raise InputError(
             f"{where}: precision must be one of {', '.join(PRECISIONS)}, got {precision!r}"
         )
+
+
+def steps_compiled(array: Array) -> bool:
+    """Tell whether compiled kernels take a single step of these rows: there are enough of them.
+
+    Parameters
+    ----------
+    array : array
+
+    Returns
+    -------
+    bool
+    """
+    return len(array) >= FEW_ROWS and runs_compiled(array)
 
 
 def runs_compiled(array: Array) -> bool:
@@ -85,7 +99,7 @@ def product(a: Array, b: Array, bias: Array | None = None, *, precision: str = "
     -------
     (M, N), dtype of a
     """
-    if runs_compiled(a) and (precision == "bfloat16" or min(len(a), b.shape[1]) >= _FEW_ROWS):
+    if runs_compiled(a) and (precision == "bfloat16" or min(len(a), b.shape[1]) >= FEW_ROWS):
         return kernels.product(a, b, bias, precision=precision)
     if precision == "bfloat16" and a.dtype == np.float32:
         a, b = round_bfloat16(a), round_bfloat16(b)

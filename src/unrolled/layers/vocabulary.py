@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from unrolled import kernels
 from unrolled.errors import InputError
 from unrolled.layers.affine import affine_backward, affine_forward
 from unrolled.layers.arrays import Array, check_floats, check_ids, check_shapes
-from unrolled.layers.product import check_precision, runs_compiled
+from unrolled.layers.product import check_precision, product, runs_compiled, steps_compiled
 from unrolled.layers.softmax import check_smoothing, softmax_loss
 
 
@@ -89,3 +90,74 @@ def vocabulary_loss(
     scores, cache = affine_forward(h, w, b, precision=precision)
     total, dscores = softmax_loss(scores, y, weights, smoothing=smoothing)
     return VocabularyLoss(total, *affine_backward(dscores, cache))
+
+
+class BestWords(NamedTuple):
+    """Words of each row and their log-probabilities in nats, likeliest first, both (P, K)."""
+
+    words: Array
+    log_p: Array
+
+
+def best_words(
+    h: Array,
+    w: Array,
+    b: Array,
+    count: int,
+    *,
+    never: Sequence[int] = (),
+    precision: str = "float32",
+) -> BestWords:
+    r"""Choose the likeliest words, :math:`\log p_{pv} = s_{pv} - \log \sum_u e^{s_{pu}}`.
+
+    Compiled, the scores :math:`s = h W + b` of all rows are never in memory at once.
+
+    Parameters
+    ----------
+    h : (P, H) float
+    w : (H, V) float
+    b : (V,) float
+    count : int
+        K, words to choose for each row.
+    never : sequence of int
+        Words that are passed over; the log-probabilities are those among all words.
+    precision : "float32" or "bfloat16"
+        Of what products multiply where h is float32; see `unrolled.layers.product`.
+
+    Returns
+    -------
+    BestWords
+        -inf is the log-probability where a row has no further word.
+
+    Raises
+    ------
+    ShapeError
+        If H or V do not match.
+    DTypeError
+        If the arrays are not of one floating-point dtype.
+    InputError
+        If count is below 1 or above V, or there is no such precision.
+
+    References
+    ----------
+    Goodfellow, Bengio & Courville (2016), section 6.2.2.3.
+    """
+    where = "best_words"
+    check_floats(where, h=h, w=w, b=b)
+    size = check_shapes(where, h=(h, "P H"), w=(w, "H V"), b=(b, "V"))
+    check_precision(where, precision)
+    if not 1 <= count <= size["V"]:
+        raise InputError(f"{where}: count must be from 1 to the {size['V']} words, got {count}")
+    penalty = np.zeros(size["V"], h.dtype)
+    penalty[list(never)] = -np.inf
+    if steps_compiled(h):
+        log_p, words = kernels.top_words(h, w, b, penalty, count, precision=precision)
+        return BestWords(words, log_p)
+    scores = product(h, w, b, precision=precision)
+    top = scores.max(axis=1, keepdims=True)
+    log_total = top + np.log(np.exp(scores - top).sum(axis=1, keepdims=True))
+    scores += penalty
+    words = np.argpartition(scores, size["V"] - count, axis=1)[:, -count:]
+    order = np.argsort(-np.take_along_axis(scores, words, axis=1), axis=1, kind="stable")
+    words = np.take_along_axis(words, order, axis=1)
+    return BestWords(words, np.take_along_axis(scores, words, axis=1) - log_total)
