@@ -6,7 +6,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from unrolled.errors import InputError
-from unrolled.metrics import to_coco_annotations, to_coco_results
+from unrolled.metrics import from_coco_results, to_coco_annotations, to_coco_results
 
 SAID = {
     "COCO_val2014_000000391895.jpg": "a man",
@@ -47,3 +47,29 @@ def test_refuses_numbers_that_do_not_tell_photos_apart() -> None:
         to_coco_results({"a": "x", "b": "y"}, {"a": 1, "b": 1})
     with pytest.raises(InputError, match="both have the image_id 42"):
         to_coco_annotations({"000000000042.jpg": ["x"], "COCO_val2014_000000000042.jpg": ["y"]})
+
+
+def test_results_are_read_back() -> None:
+    records = json.loads(json.dumps(to_coco_results(SAID)))
+    assert from_coco_results(records, list(SAID)) == SAID
+    assert from_coco_results([*records, {"image_id": 5, "caption": "z"}], ["me/dog.jpg"]) == {
+        "me/dog.jpg": "a dog"
+    }
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([], "no caption for 'a' and 1 other"),
+        ([{"image_id": "a", "caption": "x"}], "no caption for 'b'"),
+        ([{"image_id": "a", "caption": "x"}, {"image_id": "a", "caption": "y"}], "two captions"),
+        ([{"image_id": ["a"], "caption": "x"}], "a list of"),
+        ([{"image_id": "a"}], "a list of"),
+        ({"a": "x"}, "a list of"),
+        (7, "a list of"),
+        ([None], "a list of"),
+    ],
+)
+def test_what_is_no_result_is_refused(records: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        from_coco_results(records, ["a", "b"])

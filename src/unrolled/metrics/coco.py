@@ -9,12 +9,12 @@ name as it stands, which COCO's tools take as well. Or pass the numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from unrolled.errors import InputError
 
-__all__ = ["to_coco_annotations", "to_coco_results"]
+__all__ = ["from_coco_results", "to_coco_annotations", "to_coco_results"]
 
 ImageId = int | str
 
@@ -45,6 +45,47 @@ def to_coco_results(
     """
     ids = _ids(candidates, image_ids)
     return [{"image_id": ids[name], "caption": text} for name, text in candidates.items()]
+
+
+def from_coco_results(records: object, names: Iterable[str]) -> dict[str, str]:
+    """Find photos' captions in COCO's result format.
+
+    Parameters
+    ----------
+    records : list of dict
+        As `to_coco_results` gives them, out of a JSON file that may hold anything.
+    names : iterable of str
+        The photos wanted.
+
+    Returns
+    -------
+    dict of str to str
+        A caption for each of them; other records are left out.
+
+    Raises
+    ------
+    InputError
+        If a photo has no caption, or two, or the records are none of COCO's.
+    """
+    said: dict[ImageId, str] = {}
+    for record in records if isinstance(records, list) else [records]:
+        image_id = record.get("image_id") if isinstance(record, dict) else None
+        caption = record.get("caption") if isinstance(record, dict) else None
+        if not (isinstance(image_id, (int, str)) and isinstance(caption, str)):
+            raise InputError(
+                'metrics: COCO\'s result format is a list of {"image_id": ..., "caption": ...}, '
+                f"got {record!r:.60}"
+            )
+        if said.setdefault(image_id, caption) != caption:
+            raise InputError(f"metrics: two captions for the image_id {image_id!r}; leave one")
+    ids = _ids(list(names), None)
+    missing = [name for name, image_id in ids.items() if image_id not in said]
+    if missing:
+        raise InputError(
+            f"metrics: no caption for {missing[0]!r} and {len(missing) - 1:,} other photos; "
+            "captions of the same photos are needed"
+        )
+    return {name: said[image_id] for name, image_id in ids.items()}
 
 
 def to_coco_annotations(
@@ -83,7 +124,7 @@ def to_coco_annotations(
     }
 
 
-def _ids(names: Mapping[str, Any], given: Mapping[str, ImageId] | None) -> dict[str, ImageId]:
+def _ids(names: Iterable[str], given: Mapping[str, ImageId] | None) -> dict[str, ImageId]:
     if given is None:
         ids = {name: _own_id(name) for name in names}
     else:

@@ -10,9 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from unrolled.errors import MissingExtraError, UnrolledError
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["PTB", "java_is_there", "meteor", "ptb_tokenize"]
+from unrolled.errors import MissingExtraError, UnrolledError
+from unrolled.metrics.tallies import METEOR_COUNTS
+
+__all__ = ["PTB", "failed", "java_is_there", "java_program", "meteor_counts", "ptb_tokenize"]
 
 PTB = "stanford-ptb-3.4.1"
 """The reference tokeniser: Stanford CoreNLP's, in the version that COCO's scorers carry."""
@@ -30,7 +34,23 @@ def java_is_there() -> bool:
     return shutil.which("java") is not None
 
 
-def _java(what: str) -> str:
+def java_program(what: str) -> str:
+    """Find the ``java`` program.
+
+    Parameters
+    ----------
+    what : str
+        What needs it, for the message.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    MissingExtraError
+        If there is none.
+    """
     java = shutil.which("java")
     if java is None:
         raise MissingExtraError(
@@ -62,7 +82,7 @@ def ptb_tokenize(captions: Sequence[str]) -> list[list[str]]:
     UnrolledError
         If the program fails.
     """
-    java = _java("the PTB tokeniser")
+    java = java_program("the PTB tokeniser")
     try:
         from pycocoevalcap.tokenizer import ptbtokenizer
     except ImportError as error:
@@ -80,7 +100,7 @@ def ptb_tokenize(captions: Sequence[str]) -> list[list[str]]:
             timeout=_LONGEST_WAIT,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise _failed("the PTB tokeniser", error) from error
+        raise failed("the PTB tokeniser", error) from error
     lines = done.stdout.decode("utf-8", errors="replace").split("\n")
     if len(lines) < len(captions):
         raise UnrolledError(
@@ -95,10 +115,10 @@ def ptb_tokenize(captions: Sequence[str]) -> list[list[str]]:
     ]
 
 
-def meteor(
+def meteor_counts(
     candidates: Sequence[str], references: Sequence[Sequence[str]]
-) -> tuple[float, list[float]]:
-    """Score tokenised captions with METEOR 1.5, English, as COCO does.
+) -> NDArray[np.float64]:
+    """Match tokenised captions with their references by METEOR 1.5, English, as COCO does.
 
     Parameters
     ----------
@@ -109,10 +129,8 @@ def meteor(
 
     Returns
     -------
-    corpus : float
-        In [0, 1].
-    captions : list of float
-        Each caption's own score.
+    (M, 23) float64
+        What `unrolled.metrics.tallies.meteor` makes scores of.
 
     Raises
     ------
@@ -121,16 +139,15 @@ def meteor(
     UnrolledError
         If the program fails.
     """
-    photos = range(len(candidates))
+    counts = np.zeros((len(candidates), METEOR_COUNTS))
     with _meteor_process() as process:
         try:
-            corpus, captions = process.compute_score(
-                {photo: [_cleared(text) for text in references[photo]] for photo in photos},
-                {photo: [_cleared(candidates[photo])] for photo in photos},
-            )
-        except (OSError, ValueError) as error:  # a broken pipe, or no number where one should be
-            raise _failed("METEOR", error) from error
-    return float(corpus), [float(value) for value in captions]
+            for row, caption, texts in zip(counts, candidates, references, strict=True):
+                said = process._stat(_cleared(caption), [_cleared(text) for text in texts])
+                row[:] = [float(number) for number in said.split()]
+        except (OSError, ValueError) as error:  # a broken pipe, or not the numbers there should be
+            raise failed("METEOR", error) from error
+    return counts
 
 
 def _cleared(text: str) -> str:
@@ -145,7 +162,7 @@ def _meteor_process() -> Iterator[Any]:
     pycocoevalcap's object ends its process only when it is collected, leaves two pipes open then,
     and waits for ever if a score was interrupted, as its lock is still held.
     """
-    _java("METEOR")
+    java_program("METEOR")
     try:
         from pycocoevalcap.meteor.meteor import Meteor
     except ImportError as error:
@@ -164,10 +181,23 @@ def _meteor_process() -> Iterator[Any]:
             scorer.lock.release()
 
 
-def _failed(what: str, error: Exception) -> UnrolledError:
+def failed(what: str, error: Exception) -> UnrolledError:
+    """Make the error that tells how a Java program failed.
+
+    Parameters
+    ----------
+    what : str
+        The program.
+    error : Exception
+        What came of running it.
+
+    Returns
+    -------
+    UnrolledError
+    """
     said = getattr(error, "stderr", None) or b""
     reason = said.decode("utf-8", errors="replace").strip().splitlines()[-1:] or [str(error)]
     return UnrolledError(
         f"metrics: {what} (a Java program) failed: {reason[0]}; check `java -version`, "
-        'or do without it (no METEOR, tokenizer="unrolled")'
+        'or do without it (no METEOR, no SPICE, tokenizer="unrolled")'
     )

@@ -89,7 +89,7 @@ class ReferenceSet:
         candidates : mapping of str to str
             A caption for each photo of the set and for no other.
         metrics : iterable of str, optional
-            Some of ``BLEU``, ``ROUGE``, ``CIDEr`` and ``METEOR``; the last needs Java.
+            Some of `METRICS`; ``METEOR`` and ``SPICE`` need Java.
 
         Returns
         -------
@@ -114,13 +114,13 @@ class ReferenceSet:
         self._check_candidates(candidates)
         words = self._tokenize([candidates[photo] for photo in self.photos])
         texts = [" ".join(each) for each in words]
+        tallies = tuple(SCORERS[metric](texts, self._cooked) for metric in wanted)
         corpus: dict[str, float] = {}
         captions: dict[str, NDArray[np.float64]] = {}
-        for metric in wanted:
-            together, alone = SCORERS[metric](texts, self._cooked)
-            corpus |= together
-            captions |= alone
-        return Scores(corpus, captions, self.photos, self.tokenizer)
+        for tally in tallies:
+            corpus |= tally.corpus
+            captions |= tally.captions
+        return Scores(corpus, captions, self.photos, self.tokenizer, tallies)
 
     def _check_candidates(self, candidates: Mapping[str, str]) -> None:
         known = set(self.photos)
@@ -154,7 +154,7 @@ def score(
     references : mapping of str to sequence of str
         For the same photos, captions by people; at least one each.
     metrics : iterable of str, optional
-        Some of ``BLEU``, ``ROUGE``, ``CIDEr`` and ``METEOR``; the last needs Java.
+        Some of `METRICS`; ``METEOR`` and ``SPICE`` need Java.
     tokenizer : {"unrolled", "ptb"}, optional
         See `ReferenceSet`. The default gives the same numbers with Java and without.
 

@@ -76,7 +76,9 @@ class CiderD:
         )
         self._lengths = _bigrams(self._texts)
 
-    def score(self, photos: NDArray[np.integer], captions: NDArray[np.integer]) -> Floats:
+    def score(
+        self, photos: NDArray[np.integer], captions: NDArray[np.integer], *, plain: bool = False
+    ) -> Floats:
         """Score captions.
 
         Parameters
@@ -85,6 +87,8 @@ class CiderD:
             Which photo each caption is about, as its place in the references.
         captions : (M, T) int
             Numbers of words; negative ones after the last word.
+        plain : bool, optional
+            CIDEr as section 4 of its paper has it: counts are not clipped, lengths do not matter.
 
         Returns
         -------
@@ -107,13 +111,15 @@ class CiderD:
             theirs = found.counts(n)
             w, ours = weights[n][caption], counts[n][caption]
             # An n-gram said k times stands at k places: each adds a k-th of what it is worth.
-            shared = np.minimum(ours, theirs) * theirs * np.square(w) / ours
+            clipped = ours if plain else np.minimum(ours, theirs)
+            shared = clipped * theirs * np.square(w) / ours
             lengths = norms[caption, n] * self._norms[reference, n]
             total += np.divide(
                 shared.sum(axis=1), lengths, out=np.zeros_like(total), where=lengths != 0
             )
-        apart = _bigrams(said)[caption] - self._lengths[reference]
-        total *= np.exp(-np.square(apart) / (2 * SIGMA**2))
+        if not plain:
+            apart = _bigrams(said)[caption] - self._lengths[reference]
+            total *= np.exp(-np.square(apart) / (2 * SIGMA**2))
         scores: Floats = np.bincount(caption, total, len(photos)) / (many * N_GRAMS) * 10
         return scores
 
