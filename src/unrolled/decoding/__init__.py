@@ -1,12 +1,17 @@
 """From scores to captions: what a model says, searched for or drawn."""
 
-from unrolled.decoding.beam import NEVER_SAID, Hypothesis, beam_search
+from unrolled.decoding.beam import Hypothesis, beam_search
+from unrolled.decoding.rules import NEVER_SAID, Rules
 from unrolled.decoding.sampling import Samples, draw_words, sample_captions
+from unrolled.decoding.speaker import Ensemble, Speaker
 
 __all__ = [
     "NEVER_SAID",
+    "Ensemble",
     "Hypothesis",
+    "Rules",
     "Samples",
+    "Speaker",
     "beam_search",
     "draw_words",
     "sample_captions",

@@ -1,19 +1,18 @@
-"""Beam search over the words a model would say; greedy at width one."""
+"""Beam search over the words a model would say; greedy at width one, diverse in groups."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import NamedTuple
+import dataclasses
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from unrolled.decoding.rules import NumberedRules, Rules
+from unrolled.decoding.speaker import Speaker, largest
 from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
 from unrolled.layers.cells import State
-from unrolled.model import CaptioningRNN
-
-NEVER_SAID = ("<NULL>", "<START>", "<UNK>")
-"""Words of the vocabulary that no caption for a person holds; ``<END>`` ends one."""
 
 
 class Hypothesis(NamedTuple):
@@ -39,138 +38,200 @@ class _Beams(NamedTuple):
 
     images: Array  # (N,) places in the caller's features
     state: State  # of (N K, H) arrays
-    words: Array  # (N, K, t) said so far, <NULL> after <END>
-    log_probs: Array  # (N, K) float64
+    words: Array  # (N, K, t + 1) said so far, <START> first, <NULL> after <END>
+    log_probs: Array  # (N, K) float64, -inf where there is no hypothesis
+    penalties: Array  # (N, K) float64, for saying what earlier groups said
     finished: Array  # (N, K) bool
 
 
+class _Chosen(NamedTuple):
+    """Which hypotheses go on and how, each an array (N, K)."""
+
+    parent: Array  # a place among the image's hypotheses
+    place: Array  # of the word that is said, among the parent's candidates
+    penalty: Array
+
+
 def beam_search(
-    model: CaptioningRNN,
-    features: Array,
+    model: Speaker,
+    features: Any,
     *,
     width: int = 3,
-    max_length: int = 30,
     length_norm: float = 0.0,
-    never: Collection[str] = NEVER_SAID,
+    groups: int = 1,
+    diversity: float = 0.0,
+    **rules: Any,
 ) -> list[list[Hypothesis]]:
     r"""Search for the likeliest captions of a batch of images, several hypotheses at a time.
 
     At every step each of an image's K hypotheses is extended by every word and the K likeliest are
-    kept; one that has said ``<END>`` stays as it is. Words that are never said are passed over,
+    kept; one that has said ``<END>`` stays as it is. Words that the rules forbid are passed over,
     but the log-probabilities stay those of the model over its whole vocabulary. Width 1 is greedy.
+
+    In G groups, diverse beam search: the groups, K / G hypotheses each, take turns at every step,
+    and a group chooses by
+
+    .. math:: \sum_t \log p(y_t) - \lambda \, n_t(y_t),
+
+    where :math:`n_t(y)` counts how often earlier groups have said y at step t.
 
     Parameters
     ----------
-    model : CaptioningRNN
-    features : (N, D), the model's dtype
+    model : Speaker
+        A `unrolled.CaptioningRNN`, or an `Ensemble`.
+    features : (N, ...), the model's dtype
+        What its ``start`` takes of N images.
     width : int
         K, hypotheses an image.
-    max_length : int
-        Words at most, ``<END>`` included.
     length_norm : float
-        Hypotheses are ranked by :math:`\log p / n^\alpha` with n words, ``<END>`` included; 0
+        Hypotheses found are ranked by :math:`\log p / n^\alpha` with n words, ``<END>`` included; 0
         ranks by probability, 1 by probability a word.
-    never : collection of str
-        Words that may not be said, where the vocabulary has them; ``<NULL>`` never may.
+    groups : int
+        G, a divisor of K.
+    diversity : float
+        :math:`\lambda`, nats, at least 0.
+    **rules
+        Those of `Rules`: ``max_length``, ``min_length``, ``never``, ``no_repeat_ngram`` and
+        ``prefix``. ``<NULL>`` may never be said.
 
     Returns
     -------
     list of N lists of K Hypothesis
-        Best first. Fewer than K where the vocabulary allows no more.
+        Best first. Fewer than K where the rules allow no more, or groups found the same.
 
     Raises
     ------
     InputError
-        If width or max_length is below 1, or the vocabulary has no ``<START>`` or ``<END>``.
+        If an option is out of range, the rules contradict each other or leave no caption, or the
+        vocabulary has no ``<NULL>``, ``<START>`` or ``<END>``.
     ShapeError, DTypeError
         If the features do not fit the model.
 
     References
     ----------
-    Graves (2012), algorithm 1; Wu et al. (2016), section 7, for the length normalisation.
+    Graves (2012), algorithm 1; Wu et al. (2016), section 7, for the length normalisation;
+    Vijayakumar et al. (2016), algorithm 1, with Hamming diversity.
     """
-    if width < 1 or max_length < 1:
-        raise InputError(
-            "beam_search: width and max_length must be at least 1, "
-            f"got width {width} and max_length {max_length}"
-        )
-    vocabulary = model.word_to_idx
-    missing = {"<NULL>", "<START>", "<END>"} - vocabulary.keys()
-    if missing:
-        raise InputError(f"beam_search: the vocabulary lacks {', '.join(sorted(missing))}")
-    null, end = vocabulary["<NULL>"], vocabulary["<END>"]
-    forbidden = [null, *(vocabulary[word] for word in never if word in vocabulary)]
-
-    found: list[list[Hypothesis]] = [[] for _ in features]
-    beams = _start(model, features, width, vocabulary["<START>"])
-    for length in range(1, max_length + 1):
+    _check_options(width, groups, diversity)
+    held = Rules(**rules)
+    never = (*held.never, "<NULL>")  # which is what fills up a finished caption
+    numbered = dataclasses.replace(held, never=never).numbered(model.word_to_idx)
+    beams = _start(model, features, width, groups, numbered.start)
+    found: list[list[Hypothesis]] = [[] for _ in beams.images]
+    for length in range(1, held.max_length + 1):
         if not len(beams.images):
             break
-        beams = _extend(model, beams, null, end, forbidden)
-        done: Array = beams.finished.all(axis=1) | np.full(len(beams.images), length == max_length)
+        beams = _extend(model, beams, numbered, groups, diversity)
+        last = np.full(len(beams.images), length == held.max_length)
+        done: Array = beams.finished.all(axis=1) | last
         for n in np.flatnonzero(done).tolist():
-            found[beams.images[n]] = _rank(beams, n, null, end, length_norm)
+            found[beams.images[n]] = _rank(beams, n, numbered, length_norm)
         beams = _keep(beams, ~done)
     return found
 
 
-def _start(model: CaptioningRNN, features: Array, width: int, start: int) -> _Beams:
-    """Begin with one hypothesis an image; the others enter at the first step."""
-    N = len(features)
-    state = tuple(np.repeat(s, width, axis=0) for s in model.start(features))
+def _check_options(width: int, groups: int, diversity: float) -> None:
+    if width < 1:
+        raise InputError(f"beam_search: width must be at least 1, got {width}")
+    if groups < 1 or width % groups:
+        raise InputError(
+            f"beam_search: groups must divide the width of {width} evenly, got {groups}"
+        )
+    if not 0 <= diversity < math.inf:
+        raise InputError(f"beam_search: diversity must be at least 0, got {diversity}")
+
+
+def _start(model: Speaker, features: Any, width: int, groups: int, start: int) -> _Beams:
+    """Begin with one hypothesis an image and group; the others enter at the first step."""
+    first = model.start(features)
+    N = len(first[0])
+    state = tuple(np.repeat(s, width, axis=0) for s in first)
     log_probs = np.full((N, width), -np.inf)
-    log_probs[:, 0] = 0
+    log_probs[:, :: width // groups] = 0
     words = np.full((N, width, 1), start)
-    return _Beams(np.arange(N), state, words, log_probs, np.isneginf(log_probs))
+    none = np.zeros((N, width))
+    return _Beams(np.arange(N), state, words, log_probs, none, np.isneginf(log_probs))
 
 
 def _extend(
-    model: CaptioningRNN, beams: _Beams, null: int, end: int, forbidden: list[int]
+    model: Speaker, beams: _Beams, rules: NumberedRules, groups: int, diversity: float
 ) -> _Beams:
-    """Say one more word: keep the K best of each image's K hypotheses times V words."""
+    """Say one more word: keep the best of each image's hypotheses times V words."""
     N, K = beams.log_probs.shape
-    # No image can keep more than K words after one hypothesis.
-    C = min(K, len(model.word_to_idx))
-    read = beams.words[:, :, -1].ravel()
-    (words, log_p), state = model.best_words(read, beams.state, C, never=forbidden)
+    said = beams.words[:, :, 1:].reshape(N * K, -1)
+    # No image can keep more than K words after one hypothesis, and where words are passed over or
+    # penalised in some captions only, as many words further down take their places.
+    C = min(K + rules.most_repeating(said.shape[1]), len(model.word_to_idx))
+    read, never = beams.words[:, :, -1].ravel(), rules.never_at(said.shape[1])
+    (words, log_p), state = model.best_words(read, beams.state, C, never=never)
+    log_p[_among(words, rules.repeating(said))] = -np.inf
     words, log_p = words.reshape(N, K, C), log_p.reshape(N, K, C)
     log_p[beams.finished] = -np.inf
     log_p[beams.finished, 0] = 0  # a finished caption stays as it is
-    words[beams.finished, 0] = null
-    totals = (beams.log_probs[:, :, None] + log_p).reshape(N, K * C)
-    best = _largest(totals, K)
-    parent, word = best // C, np.take_along_axis(words.reshape(N, K * C), best, axis=1)
+    words[beams.finished, 0] = rules.null
+    totals = beams.log_probs[:, :, None] + log_p
+    words[np.isneginf(totals)] = rules.null  # of no hypothesis, and read all the same
+    parent, place, penalty = _choose(beams, words, totals, groups, diversity, rules)
     rows = (np.arange(N)[:, None] * K + parent).ravel()
-    said = np.take_along_axis(beams.words, parent[:, :, None], axis=1)
-    log_probs = np.take_along_axis(totals, best, axis=1)
+    chosen = np.arange(N)[:, None], parent, place
+    before = np.take_along_axis(beams.words, parent[:, :, None], axis=1)
     finished = np.take_along_axis(beams.finished, parent, axis=1)
     return _Beams(
         beams.images,
         tuple(s[rows] for s in state),
-        np.concatenate([said, word[:, :, None]], axis=2),
-        log_probs,
-        finished | (word == end) | np.isneginf(log_probs),
+        np.concatenate([before, words[chosen][:, :, None]], axis=2),
+        totals[chosen],
+        penalty,
+        finished | (words[chosen] == rules.end) | np.isneginf(totals[chosen]),
     )
 
 
-def _largest(values: Array, k: int) -> Array:
-    """Return the places of the k largest numbers of each row, largest first."""
-    top = np.argpartition(values, values.shape[1] - k, axis=1)[:, -k:]
-    order = np.argsort(-np.take_along_axis(values, top, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(top, order, axis=1)
+def _among(words: Array, others: Array) -> Array:
+    """Mark the words of each row that are among the others of that row."""
+    marked: Array = (words[:, :, None] == others[:, None, :]).any(axis=2)
+    return marked
 
 
-def _rank(beams: _Beams, n: int, null: int, end: int, length_norm: float) -> list[Hypothesis]:
+def _choose(
+    beams: _Beams, words: Array, totals: Array, groups: int, diversity: float, rules: NumberedRules
+) -> _Chosen:
+    """Choose K of each image's (N, K, C) extended hypotheses, group after group.
+
+    At most K - K / G words have been said by earlier groups, so that the K / G best of a hypothesis
+    under the penalty are among its K likeliest.
+    """
+    N, K, C = totals.shape
+    if groups == 1:
+        best = largest(totals.reshape(N, K * C), K)
+        return _Chosen(best // C, best % C, beams.penalties)
+    said = np.zeros((N, words.max(initial=0) + 1))  # how often, by earlier groups, at this step
+    images, size = np.arange(N)[:, None], K // groups
+    chosen = []
+    for first in range(0, K, size):
+        own = slice(first, first + size)
+        again = said[images[:, :, None], words[:, own]]
+        penalties = beams.penalties[:, own, None] + diversity * again
+        best = largest((totals[:, own] - penalties).reshape(N, size * C), size)
+        parent, place = best // C, best % C
+        chosen.append(_Chosen(first + parent, place, penalties[images, parent, place]))
+        word = words[images, first + parent, place]
+        np.add.at(said, (images, word), word != rules.null)
+    return _Chosen(*(np.concatenate(parts, axis=1) for parts in zip(*chosen, strict=True)))
+
+
+def _rank(beams: _Beams, n: int, rules: NumberedRules, length_norm: float) -> list[Hypothesis]:
     """Turn image n's beams into hypotheses, best first."""
-    ranked = []
+    ranked = {}
     for words, log_prob in zip(beams.words[n, :, 1:], beams.log_probs[n].tolist(), strict=True):
         if np.isneginf(log_prob):
             continue
-        said = tuple(w for w in words.tolist() if w != null)
-        ended = end in said
+        said = tuple(w for w in words.tolist() if w != rules.null)
+        ended = rules.end in said
         hypothesis = Hypothesis(said[:-1] if ended else said, log_prob, ended)
-        ranked.append((log_prob / max(len(said), 1) ** length_norm, hypothesis))
-    return [h for _, h in sorted(ranked, key=lambda pair: -pair[0])]
+        ranked[said] = (log_prob / max(len(said), 1) ** length_norm, hypothesis)
+    if not ranked:
+        raise rules.refuse(beams.words.shape[2] - 2)
+    return [h for _, h in sorted(ranked.values(), key=lambda pair: -pair[0])]
 
 
 def _keep(beams: _Beams, images: Array) -> _Beams:
@@ -183,5 +244,6 @@ def _keep(beams: _Beams, images: Array) -> _Beams:
         tuple(s[rows] for s in beams.state),
         beams.words[images],
         beams.log_probs[images],
+        beams.penalties[images],
         beams.finished[images],
     )
