@@ -21,6 +21,9 @@ from unrolled.errors import DTypeError, InputError, ShapeError
 
 Array = NDArray[Any]
 
+# Central differences: how far the points lie, in units of h, and what each difference counts.
+_STENCILS = {2: ((1, 1 / 2),), 4: ((1, 2 / 3), (2, -1 / 12))}
+
 
 class GradientReport(NamedTuple):
     """Relative error of each gradient, by the argument's place in the forward's arguments."""
@@ -59,7 +62,11 @@ def relative_error(x: Array, y: Array) -> float:
 
 
 def numeric_gradient(
-    f: Callable[[Array], Any], x: Array, df: Array | None = None, h: float = 1e-5
+    f: Callable[[Array], Any],
+    x: Array,
+    df: Array | None = None,
+    h: float = 1e-5,
+    order: int = 2,
 ) -> Array:
     r"""Gradient by central differences, :math:`\sum_j df_j (f_j(x + h e_i) - f_j(x - h e_i)) / 2h`.
 
@@ -75,6 +82,9 @@ def numeric_gradient(
         Upstream gradient; f must return a scalar where there is none.
     h : float
         Half the distance of the two points.
+    order : 2 or 4
+        Of the error in h. With four points instead of two, h may be so large (1e-3) that the
+        rounding of f no longer hides the gradients of a deep function that are near zero.
 
     Returns
     -------
@@ -84,6 +94,8 @@ def numeric_gradient(
     ------
     DTypeError
         If x is not a float64 array: float32 leaves three digits to compare.
+    InputError
+        If there is no such order.
     ShapeError
         If df, or nothing where there is none, has not the shape of f(x): broadcasting would hide
         a wrong upstream gradient.
@@ -98,23 +110,26 @@ def numeric_gradient(
             f"numeric_gradient: x must be a float64 array, got {dtype}: central differences in a "
             "narrower dtype leave too few digits to compare"
         )
+    if order not in _STENCILS:
+        raise InputError(f"numeric_gradient: order must be 2 or 4, got {order!r}")
     upstream = np.asarray(1.0 if df is None else df)
-    gradient = np.empty_like(x)
+    gradient = np.zeros_like(x)
     for index in np.ndindex(x.shape):
         value = x[index]
-        try:
-            x[index] = value + h
-            above = np.array(f(x), dtype=np.float64)
-            x[index] = value - h
-            below = np.array(f(x), dtype=np.float64)
-        finally:
-            x[index] = value
-        if above.shape != upstream.shape:
-            raise ShapeError(
-                f"numeric_gradient: df must have the shape of f(x) {above.shape}, "
-                f"got {'no df' if df is None else upstream.shape}"
-            )
-        gradient[index] = np.sum((above - below) * upstream) / (2 * h)
+        for points, counts in _STENCILS[order]:
+            try:
+                x[index] = value + points * h
+                above = np.array(f(x), dtype=np.float64)
+                x[index] = value - points * h
+                below = np.array(f(x), dtype=np.float64)
+            finally:
+                x[index] = value
+            if above.shape != upstream.shape:
+                raise ShapeError(
+                    f"numeric_gradient: df must have the shape of f(x) {above.shape}, "
+                    f"got {'no df' if df is None else upstream.shape}"
+                )
+            gradient[index] += counts * np.sum((above - below) * upstream) / h
     return gradient
 
 
@@ -125,6 +140,7 @@ def check(
     *,
     seed: int = 0,
     h: float = 1e-5,
+    order: int = 2,
 ) -> GradientReport:
     """Hold a backward pass to the numeric gradients of its own forward pass.
 
@@ -141,6 +157,8 @@ def check(
         Of the random upstream gradients.
     h : float
         Step of the central differences.
+    order : 2 or 4
+        Of their error; see `numeric_gradient`.
 
     Returns
     -------
@@ -174,6 +192,6 @@ def check(
             )
         expected = np.zeros_like(x)
         for k, dout in enumerate(douts):
-            expected += numeric_gradient(lambda _, k=k: forward(*args)[k], x, dout, h)  # type: ignore[misc]
+            expected += numeric_gradient(lambda _, k=k: forward(*args)[k], x, dout, h, order)  # type: ignore[misc]
         errors[place] = relative_error(grad, expected)
     return GradientReport(errors)

@@ -38,6 +38,18 @@ def test_the_distance_of_the_two_points_is_2h():
     assert numeric_gradient(lambda x: np.sum(x**3), x, h=0.5)[0] == 3.25
 
 
+def test_four_points_are_exact_up_to_the_fourth_power():
+    """A quintic is off by 4 h to the fourth."""
+    x = np.array([1.0])
+    for power in (1, 2, 3, 4):
+        came = numeric_gradient(lambda x, n=power: np.sum(x**n), x, h=0.5, order=4)
+        assert came[0] == pytest.approx(power, abs=1e-12)
+    came = numeric_gradient(lambda x: np.sum(x**5), x, h=0.5, order=4)
+    assert came[0] == pytest.approx(5 - 4 * 0.5**4, abs=1e-12)
+    with pytest.raises(InputError, match="order must be 2 or 4, got 3"):
+        numeric_gradient(np.sum, x, order=3)
+
+
 def test_the_array_is_moved_in_place_and_put_back():
     x = np.array([[0.1, 0.2], [0.3, 0.7]])
     before, seen = x.copy(), []

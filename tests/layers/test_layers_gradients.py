@@ -35,17 +35,11 @@ class Case(NamedTuple):
     backward: Callable[..., Any]
     args: tuple[Any, ...]
     h: float = 1e-5
-    error: Callable[[Any, Any], float] = gradcheck.relative_error
+    order: int = 2
 
     def max_error(self) -> float:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(gradcheck, "relative_error", self.error)
-            return gradcheck.check(self.forward, self.backward, self.args, h=self.h).max_error
-
-
-def error_of_largest(x, y):
-    """Through a whole model some gradients are 1e-7, where the loss's rounding is 1e-10."""
-    return float(np.abs(x - y).max(initial=0) / np.abs(y).max(initial=1e-30))
+        report = gradcheck.check(self.forward, self.backward, self.args, h=self.h, order=self.order)
+        return report.max_error
 
 
 def draw(*shapes, seed=0):
@@ -120,7 +114,7 @@ def of_model(cell_type, **options):
     size = {"input_dim": D, "wordvec_dim": 4, "hidden_dim": 3} | size
     model = CaptioningRNN(words, cell_type=cell_type, dtype=np.float64, seed=0, **size, **options)
     for name, values in zip(
-        model.params, draw(*(p.shape for p in model.params.values()), seed=5), strict=True
+        model.params, draw(*(p.shape for p in model.params.values()), seed=12), strict=True
     ):
         model.params[name] += values
     captions = np.array(
@@ -142,7 +136,8 @@ def of_model(cell_type, **options):
     def backward(dout, grads):
         return tuple(dout * grad for grad in grads.values())
 
-    return Case(forward, backward, tuple(model.params.values()), error=error_of_largest)
+    # Some gradients are so near zero that a small step would show the loss's rounding.
+    return Case(forward, backward, tuple(model.params.values()), h=1e-3, order=4)
 
 
 def ids(*shape):
