@@ -83,7 +83,7 @@ def test_a_caption_costs_what_the_beam_said(cell_type):
 
 def test_a_memory_is_indexed_and_repeated_as_the_array_it_stands_for():
     values = np.random.default_rng(0).standard_normal((4, 3, 2))
-    memory, plain = Memory.of(values), values
+    memory, plain = Memory((values,)), values
     for change in (
         lambda m: np.repeat(m, 3, axis=0),
         lambda m: m[np.array([0, 1, 1, 3, 5, 4, 6, 8, 7, 11, 10, 9])],
@@ -100,7 +100,7 @@ def test_a_memory_is_indexed_and_repeated_as_the_array_it_stands_for():
 
 def test_beams_of_an_image_read_one_memory():
     values = np.zeros((4, 3, 2))
-    memory = np.repeat(Memory.of(values), 5, axis=0)[np.arange(20)]
+    memory = np.repeat(Memory((values,)), 5, axis=0)[np.arange(20)]
     K, (part,) = memory.by_image()
     assert K == 5
     assert part is values

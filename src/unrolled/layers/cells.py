@@ -114,7 +114,7 @@ def _attention_shapes(D: int, H: int) -> Shapes:
 
 def _attention_start(A: Array, *_: Array) -> State:
     mean = A.mean(axis=1)
-    return mean, mean, Memory.of(A)
+    return mean, mean, Memory((A,))
 
 
 def _attention_step(x: Array, state: State, Wx: Array, Wh: Array, Wattn: Array, b: Array) -> State:
@@ -133,7 +133,7 @@ def _additive_shapes(D: int, H: int) -> Shapes:
 
 def _additive_start(A: Array, *weights: Array) -> State:
     mean, Wa = A.mean(axis=1), weights[4]
-    return mean, mean, Memory.of(A, A @ Wa)
+    return mean, mean, Memory((A, A @ Wa))
 
 
 def _additive_step(x: Array, state: State, *weights: Array) -> State:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy as np
 from unrolled.layers.arrays import Array
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class Memory:
     """Images of M, and which of them each of R captions reads.
 
@@ -24,22 +22,11 @@ class Memory:
         One caption an image unless given.
     """
 
-    parts: tuple[Array, ...]
-    rows: Array
+    __slots__ = ("parts", "rows")
 
-    @classmethod
-    def of(cls, *parts: Array) -> Memory:
-        """Start with one caption an image.
-
-        Parameters
-        ----------
-        *parts : (M, ...) arrays
-
-        Returns
-        -------
-        Memory
-        """
-        return cls(parts, np.arange(len(parts[0])))
+    def __init__(self, parts: tuple[Array, ...], rows: Array | None = None) -> None:
+        self.parts = parts
+        self.rows = np.arange(len(parts[0])) if rows is None else rows
 
     def __len__(self) -> int:
         return len(self.rows)
