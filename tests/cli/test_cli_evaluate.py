@@ -5,7 +5,7 @@ import json
 import pytest
 
 from small_world import made_photos, write_flickr8k
-from unrolled.metrics import java_is_there, score
+from unrolled.metrics import java_is_there, score, to_coco_results
 
 
 @pytest.fixture
@@ -52,9 +52,100 @@ def test_the_table_is_of_percents(evaluate):
     scores = json.loads(evaluate("--json").out)["scores"]
     said = evaluate()
     assert said.err == "3 photos of dev, beam 3, x 100:\n"
-    heading, _, numbers = (line.split() for line in said.out.splitlines() if line.strip())
+    lines = [line.split() for line in said.out.splitlines() if line.strip()]
+    heading, _, numbers, low, high, columns, *diversity = lines
     assert heading == list(scores)
-    assert numbers == [f"{100 * value:.1f}" for value in scores.values()]
+    assert numbers == ["score", *(f"{100 * value:.1f}" for value in scores.values())]
+    assert (low[:3], high[:1]) == (["95", "%", "from"], ["to"])
+    for of, value, to in zip(low[3:], numbers[1:], high[1:], strict=True):
+        assert float(of) <= float(value) <= float(to)
+    assert columns == ["captions", "model", "people"]
+    assert len(diversity) == 10
+
+
+def test_the_record_holds_everything(evaluate):
+    record = json.loads(evaluate("--json").out)
+    said = {each["photo"]: each["caption"] for each in record["captions"]}
+    assert list(said) == list(references("dev"))
+    scores = score(said, references("dev"))
+    for each in record["captions"]:
+        assert each["scores"] == scores.of(each["photo"])
+        assert each["log_prob"] < 0
+        assert [text.rstrip(" .") for text in each["references"]] == [
+            text.rstrip(" .") for text in references("dev")[each["photo"]]
+        ]
+    for name, value in record["scores"].items():
+        low, high = record["intervals"][name]
+        assert low <= value <= high
+    assert record["diversity"]["captions"] == record["diversity_of_people"]["captions"] == 3
+    assert record["diversity"]["novel"] == 0  # circles and squares are all it ever heard of
+    assert record["decoding"]["width"] == record["beam"] == 3
+    assert "against" not in record
+
+
+def test_against_itself_and_against_its_own_captions_nothing_differs(
+    evaluate, captioner_folder, tmp_path
+):
+    assert evaluate("--out", tmp_path / "c.json").code == 0
+    for other in (captioner_folder, tmp_path / "c.json"):
+        said = evaluate("--against", other, "--json")
+        assert said.code == 0, said.err
+        against = json.loads(said.out)["against"]
+        assert list(against) == list(json.loads(said.out)["scores"])
+        for found in against.values():
+            assert found == {"difference": 0, "low": 0, "high": 0, "p": 1}
+    said = evaluate("--against", captioner_folder)
+    assert "against the other" in said.out
+    assert "1.0000" in said.out
+
+
+def test_against_other_captions_the_difference_is_that_of_the_scores(evaluate, tmp_path):
+    others = dict.fromkeys(references("dev"), "a dog")
+    (tmp_path / "c.json").write_text(json.dumps(to_coco_results(others)))
+    record = json.loads(evaluate("--against", tmp_path / "c.json", "--json").out)
+    theirs = score(others, references("dev")).corpus
+    for name, found in record["against"].items():
+        assert found["difference"] == pytest.approx(record["scores"][name] - theirs[name])
+
+
+def test_a_captioner_of_another_encoder_gets_its_features_or_says_why_not(evaluate, run_folder):
+    said = evaluate("--against", run_folder / "best")
+    assert "is not of the other captioner's encoder: encoding photos" in said.err
+    assert (said.code, said.out) == (2, "")  # nobody has the made-up encoder
+    assert "made-up" in said.err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "neither a model folder nor a JSON file of captions"),
+        ("[" * 100_000, "neither a model folder nor a JSON file of captions"),
+        ("[]", "no caption for"),
+        ('[{"image_id": 1}]', "COCO's result format"),
+    ],
+)
+def test_captions_to_compare_with_that_are_none(evaluate, tmp_path, content, message):
+    (tmp_path / "c.json").write_text(content)
+    said = evaluate("--against", tmp_path / "c.json")
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+
+
+def test_a_report_is_one_file_with_every_photo(evaluate, tmp_path):
+    said = evaluate("--report", tmp_path / "dev.html", "--against", _none(tmp_path))
+    assert said.code == 0, said.err
+    assert "wrote " in said.err
+    assert [each.name for each in tmp_path.iterdir() if "html" in each.name] == ["dev.html"]
+    page = (tmp_path / "dev.html").read_text("utf-8")
+    assert all(name in page for name in references("dev"))
+    assert page.count("data:image/webp;base64,") == 3
+    assert "Beside the other captioner" in page
+
+
+def _none(folder):
+    file = folder / "others.json"
+    file.write_text(json.dumps(to_coco_results(dict.fromkeys(references("dev"), "a dog"))))
+    return file
 
 
 def test_metrics_are_those_asked_for(evaluate):
@@ -91,6 +182,9 @@ def test_photos_are_encoded_where_no_features_are_given(
         (["--format", "json"], "unknown caption format 'json'"),
         (["--data", "{tmp}/gone"], "no such file or folder"),
         (["--out", "{tmp}/gone/c.json"], "cannot be written, there is no folder"),
+        (["--report", "{tmp}/gone/c.html"], "cannot be written, there is no folder"),
+        (["--report", "{tmp}"], "a folder; name a file to write to"),
+        (["--against", "{tmp}/gone"], "gone"),
         (["--beam", "0"], "width must be a whole number from 1 to 100, got 0"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

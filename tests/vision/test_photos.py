@@ -174,6 +174,29 @@ def test_the_whole_photo_is_squashed() -> None:
     assert photos.RESAMPLING.startswith("bicubic")
 
 
+@pytest.mark.parametrize(
+    ("side", "shape"), [(30, (20, 30, 3)), (500, (80, 120, 3)), (1, (1, 1, 3))]
+)
+def test_a_thumbnail_keeps_the_photos_shape(side: int, shape: tuple[int, int, int]) -> None:
+    pixels = photos.load_thumbnail(saved(QUADRANTS, "PNG"), side)
+    assert (pixels.shape, pixels.dtype) == (shape, np.uint8)
+    if side > 1:
+        quarter = pixels[shape[0] // 4 :: shape[0] // 2, shape[1] // 4 :: shape[1] // 2]
+        np.testing.assert_allclose(quarter.astype(int), COLOURS, atol=3)
+
+
+def test_a_thumbnail_is_upright_and_on_white() -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    assert photos.load_thumbnail(saved(QUADRANTS, "JPEG", exif=turned), 30).shape == (30, 20, 3)
+    clear = Image.new("RGBA", (8, 4), (10, 20, 30, 0))
+    assert (photos.load_thumbnail(saved(clear, "PNG"), 8) == 255).all()
+    with pytest.raises(ImageError, match="not an image that can be read"):
+        photos.load_thumbnail(b"no photo", 8)
+    with pytest.raises(InputError, match="side must be at least 1"):
+        photos.load_thumbnail(saved(QUADRANTS, "PNG"), 0)
+
+
 def test_large_jpegs_decoded_small_look_the_same() -> None:
     image = made_photo(3, 1900, 1300)
     data = saved(image, "JPEG", quality=90)

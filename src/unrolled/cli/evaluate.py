@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from unrolled.captioner import Captioner
-from unrolled.cli.console import Bar, print_json, print_table, say
+from unrolled.cli.console import Bar, print_json, say
+from unrolled.cli.evaluation import about, as_record, print_tables
 from unrolled.cli.options import Beam, Features, Format, OwnEncoder, Photos, decoding
 from unrolled.errors import InputError, UnrolledError
 from unrolled.jobs.config import DataConfig
 from unrolled.jobs.evaluate import Evaluation, evaluate
 from unrolled.jobs.events import Note
 from unrolled.jobs.features import FeatureProgress
+from unrolled.jobs.report import write_report
 from unrolled.metrics import to_coco_results
 
-EXAMPLE = "Example: unrolled evaluate run/best --data flickr8k --split dev"
+EXAMPLE = """Examples:
+
+unrolled evaluate run/best --data flickr8k --split dev --report dev.html
+
+unrolled evaluate run/best --data flickr8k --against default
+"""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,20 +45,36 @@ def evaluate_command(
     encoder: OwnEncoder = None,
     beam: Beam = None,
     metrics: Annotated[
-        str, typer.Option(help="Some of BLEU, ROUGE, CIDEr and METEOR (which needs Java).")
+        str,
+        typer.Option(
+            help="Some of BLEU, ROUGE, CIDEr, CIDEr-D, CIDEr-2015, METEOR (which needs Java) and "
+            "SPICE (which needs Java and a parser)."
+        ),
     ] = "BLEU,ROUGE,CIDEr",
     tokenizer: Annotated[
         str, typer.Option(help="unrolled, or ptb for the reference one (which needs Java).")
     ] = "unrolled",
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help='Test the scores against those of another model (a folder, or "default"), or of '
+            "captions that --out wrote."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write an HTML file of photos, captions and scores, best and worst."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the captions here, in COCO's result format.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Score a captioner on captioned photos."""
-    if out is not None:
-        _check_place(out)
-    captioner = Captioner.load(None if str(model) == "default" else model)
+    for file in (out, report):
+        if file is not None:
+            _check_place(file)
+    captioner = _load(model)
     config = DataConfig(
         path=str(data),
         format=format,
@@ -57,18 +82,47 @@ def evaluate_command(
         features=str(features) if features else None,
     )
     search = decoding(captioner, beam)
-    wanted = [name.strip() for name in metrics.split(",")]
-    result = None
-    with Bar("Encoding photos") as bar:
-        for event in evaluate(
+    other = None if against is None else _other(against, beam)
+    result = _evaluate(
+        evaluate(
             captioner,
             config,
             split,
-            metrics=wanted,
+            metrics=[name.strip() for name in metrics.split(",")],
             tokenizer=tokenizer,
             decoding=search,
             encoder=encoder,
-        ):
+            against=other,
+        )
+    )
+    if as_json:
+        print_json(as_record(result, split, search))
+    else:
+        say(f"{len(result.captions):,} photos of {split}, beam {search.width}, x 100:")
+        print_tables(result)
+    if out is not None:  # last: the scores are told even if this fails
+        _write(result, out)
+    if report is not None:
+        title = f"{captioner.card.get('name') or model} on {split} of {data.name or data}"
+        _report(report, result, title, about(captioner, search))
+
+
+def _load(model: Path) -> Captioner:
+    return Captioner.load(None if str(model) == "default" else model)
+
+
+def _other(against: Path, beam: int | None) -> Captioner | Path:
+    """Find what to compare with: a file of captions, or a model that searches as asked for."""
+    if against.is_file():
+        return against
+    other = _load(against)
+    return dataclasses.replace(other, decoding=decoding(other, beam))
+
+
+def _evaluate(events: Iterable[FeatureProgress | Note | Evaluation]) -> Evaluation:
+    result = None
+    with Bar("Encoding photos") as bar:
+        for event in events:
             if isinstance(event, FeatureProgress):
                 bar.update(event.done, event.total)
                 if event.bad:
@@ -77,23 +131,23 @@ def evaluate_command(
                 say(f"note: {event.text}")
             else:
                 result = event
-    assert isinstance(result, Evaluation)  # noqa: S101 - its last event
-    corpus = result.scores.corpus
-    if as_json:
-        record = {"split": split, "photos": len(result.captions), "beam": search.width}
-        record |= {"tokenizer": result.scores.tokenizer, "scores": corpus}
-        print_json(record)
-    else:
-        say(f"{len(result.captions):,} photos of {split}, beam {search.width}, x 100:")
-        print_table(tuple(corpus), [tuple(f"{100 * value:.1f}" for value in corpus.values())])
-    if out is not None:  # last: the scores are told even if this fails
-        _write(result, out)
+    assert result is not None  # noqa: S101 - its last event
+    return result
+
+
+def _report(
+    file: Path, result: Evaluation, title: str, facts: Mapping[str, Mapping[str, Any]]
+) -> None:
+    with Bar("Making the report") as bar:
+        for done, total in write_report(file, result, title, facts):
+            bar.update(done, total)
+    say(f"wrote {file}: {file.stat().st_size / 1e6:.1f} MB.")
 
 
 def _check_place(out: Path) -> None:
     """Say before the long work that a file cannot be written."""
     if out.is_dir():
-        raise InputError(f"{out}: a folder; name a file to write the captions to")
+        raise InputError(f"{out}: a folder; name a file to write to")
     if not out.parent.is_dir():
         raise InputError(f"{out}: cannot be written, there is no folder {out.parent}")
 

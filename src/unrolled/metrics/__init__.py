@@ -10,6 +10,7 @@ print them times 100. `intervals` and `compare` say how sure they are.
 0.999...
 """
 
+from unrolled.metrics.bootstrap import RESAMPLES as RESAMPLES
 from unrolled.metrics.bootstrap import Comparison as Comparison
 from unrolled.metrics.bootstrap import Interval as Interval
 from unrolled.metrics.bootstrap import compare as compare

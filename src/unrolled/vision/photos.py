@@ -12,9 +12,10 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,14 @@ from PIL import Image, ImageOps
 
 from unrolled.errors import ImageError, InputError
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "RESAMPLING", "load_photo", "load_squares"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "RESAMPLING",
+    "load_photo",
+    "load_squares",
+    "load_thumbnail",
+]
 
 MAX_PIXELS = 120_000_000
 """Width times height beyond which a photo is refused: 120 megapixels take 480 MB to decode."""
@@ -37,6 +45,8 @@ RESAMPLING = "bicubic, antialiased"
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
 _PAPER = (255, 255, 255)
 _DRAFT_FACTOR = 2
+
+Loaded = TypeVar("Loaded")
 
 _warnings_lock = threading.Lock()
 
@@ -161,11 +171,21 @@ def _squash(image: Image.Image, size: int) -> NDArray[np.uint8]:
     if square.size != (size, size):
         square = square.resize((size, size), Image.Resampling.BICUBIC)
     # Once the photo is a square, turning it is the same before and after, but much less work.
-    square = _upright(square)
-    if square.mode == "RGBA":
-        paper = Image.new("RGBA", square.size, _PAPER)
-        square = Image.alpha_composite(paper, square)
-    return np.array(square.convert("RGB"), dtype=np.uint8)
+    return _pixels(_upright(square))
+
+
+def _shrink(image: Image.Image, side: int) -> NDArray[np.uint8]:
+    """Bring a decoded image into a square without changing its shape; a small one stays."""
+    scale = min(side / max(image.size), 1)
+    width, height = (max(round(scale * length), 1) for length in image.size)
+    return _pixels(_upright(image.resize((width, height), Image.Resampling.BICUBIC)))
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Lay an image over white, as RGB."""
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, _PAPER), image)
+    return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
 def _damage(error: Exception, kind: str, length: int) -> str:
@@ -213,6 +233,51 @@ def load_squares(
     """
     if not sizes or min(sizes) < 1:
         raise InputError(f"load_squares: sizes must be at least 1 pixel, got {list(sizes)}")
+    return _load(
+        source,
+        detail or max(sizes),
+        max_pixels,
+        lambda decoded: tuple(_squash(decoded, size) for size in sizes),
+    )
+
+
+def load_thumbnail(
+    source: str | os.PathLike[str] | bytes, side: int, *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """Decode a photo and shrink it, in its own shape, to be looked at.
+
+    Parameters
+    ----------
+    source : path or bytes
+        A file, or a whole file's content.
+    side : int
+        Of a square in pixels that it is to fit into; a smaller photo is left as it is.
+    max_pixels : int
+        Width times height beyond which the photo is refused before it is decoded.
+
+    Returns
+    -------
+    ndarray of uint8, (height, width, 3)
+
+    Raises
+    ------
+    ImageError
+        The file is missing, not an image, damaged, truncated or too large.
+    InputError
+        ``side`` is not positive.
+    """
+    if side < 1:
+        raise InputError(f"load_thumbnail: side must be at least 1 pixel, got {side}")
+    return _load(source, side, max_pixels, lambda decoded: _shrink(decoded, side))
+
+
+def _load(
+    source: str | os.PathLike[str] | bytes,
+    detail: int,
+    max_pixels: int,
+    use: Callable[[Image.Image], Loaded],
+) -> Loaded:
+    """Read and decode a photo, and make something of it; what goes wrong is the photo's fault."""
     if isinstance(source, bytes):
         data, name = source, "photo"
     else:
@@ -221,8 +286,7 @@ def load_squares(
     kind = image.format or "image"
     try:
         with image:
-            decoded = _decode(image, detail or max(sizes))
-            return tuple(_squash(decoded, size) for size in sizes)
+            return use(_decode(image, detail))
     except Exception as error:  # damaged bytes make the decoders raise nearly anything
         reason = _damage(error, kind, len(data))
         raise ImageError(f"{name}: not an image that can be read ({reason}).") from error
