@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from small_world import DIM, ENCODER, SPECIAL
-from unrolled import captioner as module
 from unrolled import checkpoint
 from unrolled.captioner import Caption, Captioner, Decoding
 from unrolled.data import Vocabulary, tokenize
@@ -129,7 +128,7 @@ WRONG_CONFIGS = {
     "no encoder": lambda c: {k: v for k, v in c.items() if k != "encoder"},
     "no decoding": lambda c: {k: v for k, v in c.items() if k != "decoding"},
     "unknown model option": lambda c: c | {"model": c["model"] | {"layers": 2}},
-    "a cell we have not": lambda c: c | {"model": c["model"] | {"cell_type": "gru"}},
+    "a cell we have not": lambda c: c | {"model": c["model"] | {"cell_type": "esn"}},
     "a width that is a text": lambda c: c | {"model": c["model"] | {"hidden_dim": "7"}},
     "a dropout that is a text": lambda c: c | {"model": c["model"] | {"dropout": "half"}},
     "a dtype that is none": lambda c: c | {"model": c["model"] | {"dtype": "float99"}},
@@ -231,7 +230,8 @@ def test_log_prob_is_minus_the_loss_of_that_caption(seed, cell, width, length_no
     captioner = make_captioner(seed, cell_type=cell, dtype=np.float64)
     search = Decoding(width=width, max_length=40, length_norm=length_norm)
     features = some_features(3, seed).astype(np.float64)
-    hypotheses = beam_search(captioner.model, features, **dataclasses.asdict(search))
+    said = {"width": width, "max_length": 40, "min_length": 1, "length_norm": length_norm}
+    hypotheses = beam_search(captioner.model, features, **said)
     spoken = captioner.candidates(features, decoding=search)
     for row, found, told in zip(features, hypotheses, spoken, strict=True):
         assert [caption.log_prob for caption in told] == [each.log_prob for each in found]
@@ -280,7 +280,7 @@ def test_many_images_are_captioned_in_parts_as_one(monkeypatch):
     captioner = make_captioner()
     features = some_features(11)
     together = captioner.caption_features(features)
-    monkeypatch.setattr(module, "BATCH", 4)
+    monkeypatch.setattr("unrolled.captioner.saying.BATCH", 4)
     parts = captioner.caption_features(features)
     assert [caption.text for caption in parts] == [caption.text for caption in together]
     assert [c.log_prob for c in parts] == pytest.approx([c.log_prob for c in together], rel=1e-5)

@@ -11,7 +11,7 @@ import pytest
 
 from commands import CODE, call, call_here
 from small_world import SPECIAL
-from unrolled.captioner import Captioner
+from unrolled.captioner import Captioner, Captioners
 from unrolled.data import FeatureStore, tokenize
 from unrolled.errors import ImageError
 
@@ -302,15 +302,15 @@ def test_a_model_of_an_encoder_we_have_not_is_refused(cli, photos, run_folder):
 
 def interrupted(monkeypatch, after):
     """Let Ctrl-C come after so many captions."""
-    plain = Captioner.caption_photos
+    plain = Captioners.photo_candidates
 
-    def caption_photos(self, paths, **options):
+    def photo_candidates(self, paths, **options):
         for number, captioned in enumerate(plain(self, paths, **options)):
             if number == after:
                 raise KeyboardInterrupt
             yield captioned
 
-    monkeypatch.setattr(Captioner, "caption_photos", caption_photos)
+    monkeypatch.setattr(Captioners, "photo_candidates", photo_candidates)
 
 
 @pytest.mark.parametrize("after", [0, 3])
@@ -335,10 +335,10 @@ def test_ctrl_c_prints_what_was_skipped(caption, photos, bad, monkeypatch):
     "error", [ImageError("made.jpg: no"), MemoryError("so big"), OSError(5, "no")]
 )
 def test_no_error_is_a_traceback(caption, photos, monkeypatch, error):
-    def caption_photos(*_arguments, **_options):
+    def photo_candidates(*_arguments, **_options):
         raise error
 
-    monkeypatch.setattr(Captioner, "caption_photos", caption_photos)
+    monkeypatch.setattr(Captioners, "photo_candidates", photo_candidates)
     said = caption(photos)
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("error: ")

@@ -237,7 +237,7 @@ def test_the_shipped_captioner_is_called_default(
 ):
     (tmp_path / "captioners").mkdir()
     (tmp_path / "captioners" / "default").symlink_to(captioner_folder, target_is_directory=True)
-    monkeypatch.setattr("unrolled.captioner.resources.files", lambda _package: tmp_path)
+    monkeypatch.setattr("unrolled.captioner.captioner.resources.files", lambda _package: tmp_path)
     said = cli("evaluate", "default", "--data", flickr8k, "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out)["photos"] == 3

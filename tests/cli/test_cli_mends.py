@@ -65,9 +65,8 @@ def test_json_never_holds_what_is_not_json(capfd):
 
 def test_a_caption_of_no_probability_is_null(cli, captioner_folder, photos, monkeypatch):
     monkeypatch.setattr(
-        Captioner,
-        "caption_features",
-        lambda _self, features, **_options: [Caption("a dog", math.nan)] * len(features),
+        "unrolled.captioner.saying.say_features",
+        lambda _members, features, _decoding: [[Caption("a dog", math.nan)]] * len(features[0]),
     )
     records, _ = caption_json(cli, captioner_folder, photos / "00_red.jpg")
     assert records[0]["log_prob"] is None
@@ -126,7 +125,7 @@ def test_what_is_not_installed_is_said_before_photos_are_encoded(
 
     monkeypatch.setattr("unrolled.jobs.evaluate.score", missing)
     monkeypatch.setattr(
-        "unrolled.captioner.Encoder.from_identity", lambda *_a, **_o: pytest.fail("encoded")
+        "unrolled.captioner.saying.Encoder.from_identity", lambda *_a, **_o: pytest.fail("encoded")
     )
     said = cli("evaluate", captioner_folder, "--data", flickr8k)
     assert (said.code, said.err) == (2, "error: metrics: METEOR needs Java\n")
@@ -138,7 +137,7 @@ def test_what_is_not_installed_is_said_before_photos_are_encoded(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--cell", "gru"], "cell_type must be one of rnn, lstm, got 'gru'"),
+        (["--cell", "esn"], "cell_type must be one of rnn, lstm,"),
         (["--dropout", "1"], "dropout must be in [0, 1), got 1.0"),
         (["--dropout", "nan"], "dropout must be in [0, 1), got nan"),
         (["--hidden-dim", "0"], "hidden_dim must be at least 1, got 0"),

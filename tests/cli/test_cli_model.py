@@ -1,5 +1,6 @@
 """``unrolled info`` and ``unrolled export``: what a folder holds, and one to give away."""
 
+import dataclasses
 import json
 import shutil
 
@@ -43,7 +44,8 @@ def test_info_as_json_is_the_whole_card(cli, run_folder):
         "words": len(captioner.vocabulary),
     }
     assert card["encoder"] == captioner.encoder
-    assert card["decoding"] == {"width": 3, "max_length": 30, "length_norm": 0.0}
+    assert card["decoding"] == dataclasses.asdict(captioner.decoding)
+    assert (card["decoding"]["width"], card["decoding"]["max_length"]) == (3, 30)
     assert card["command"].startswith("unrolled train --data ")
     assert " ".join(FLAGS) in card["command"]
     assert set(card["dev"]["scores"]) == {"val_loss", "CIDEr", "BLEU-4"}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from unrolled.captioner import Captioner
+from unrolled.captioner import Captioners
 from unrolled.cli.console import Bar, print_json, say
 from unrolled.cli.evaluation import about, as_record, print_tables
-from unrolled.cli.options import Beam, Features, Format, OwnEncoder, Photos, decoding
+from unrolled.cli.options import Format, OwnEncoder, Photos
+from unrolled.cli.searching import Wishes, describe, searching
 from unrolled.errors import InputError, UnrolledError
 from unrolled.jobs.config import DataConfig
 from unrolled.jobs.evaluate import Evaluation, evaluate
@@ -27,23 +28,32 @@ EXAMPLE = """Examples:
 unrolled evaluate run/best --data flickr8k --split dev --report dev.html
 
 unrolled evaluate run/best --data flickr8k --against default
+
+unrolled evaluate one two --data flickr8k --beam 5
 """
 
 
 def add_to(app: typer.Typer) -> None:
     """Give the app this command."""
-    app.command(name="evaluate", epilog=EXAMPLE)(evaluate_command)
+    app.command(name="evaluate", epilog=EXAMPLE)(searching(evaluate_command))
 
 
 def evaluate_command(
-    model: Annotated[Path, typer.Argument(help='A model folder, or "default" for the shipped.')],
+    model: Annotated[
+        list[Path],
+        typer.Argument(
+            help='A model folder, or "default" for the shipped; several speak together.'
+        ),
+    ],
     data: Annotated[Path, typer.Option(help="Where the captions are.")],
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "dev",
     format: Format = None,  # noqa: A002 - the option's name
     photos: Photos = None,
-    features: Features = None,
+    features: Annotated[
+        list[Path] | None,
+        typer.Option(help="A feature store for each encoder, instead of encoding the photos."),
+    ] = None,
     encoder: OwnEncoder = None,
-    beam: Beam = None,
     metrics: Annotated[
         str,
         typer.Option(
@@ -69,25 +79,27 @@ def evaluate_command(
         Path | None, typer.Option(help="Write the captions here, in COCO's result format.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    *,
+    wishes: Wishes,
 ) -> None:
     """Score a captioner on captioned photos."""
     for file in (out, report):
         if file is not None:
             _check_place(file)
-    captioner = _load(model)
+    captioners = _load(model)
     config = DataConfig(
         path=str(data),
         format=format,
         photos=str(photos) if photos else None,
-        features=str(features) if features else None,
     )
-    search = decoding(captioner, beam)
-    other = None if against is None else _other(against, beam)
+    search = wishes.over(captioners.decoding)
+    other = None if against is None else _other(against, wishes)
     result = _evaluate(
         evaluate(
-            captioner,
+            captioners,
             config,
             split,
+            features=features or (),
             metrics=[name.strip() for name in metrics.split(",")],
             tokenizer=tokenizer,
             decoding=search,
@@ -98,25 +110,27 @@ def evaluate_command(
     if as_json:
         print_json(as_record(result, split, search))
     else:
-        say(f"{len(result.captions):,} photos of {split}, beam {search.width}, x 100:")
+        say(f"{len(result.captions):,} photos of {split}, {describe(search)}, x 100:")
         print_tables(result)
     if out is not None:  # last: the scores are told even if this fails
         _write(result, out)
     if report is not None:
-        title = f"{captioner.card.get('name') or model} on {split} of {data.name or data}"
+        captioner = captioners.members[0]
+        name = captioner.card.get("name") if len(model) == 1 else None
+        title = f"{name or ' + '.join(map(str, model))} on {split} of {data.name or data}"
         _report(report, result, title, about(captioner, search))
 
 
-def _load(model: Path) -> Captioner:
-    return Captioner.load(None if str(model) == "default" else model)
+def _load(models: Sequence[Path]) -> Captioners:
+    return Captioners.load([None if str(each) == "default" else each for each in models])
 
 
-def _other(against: Path, beam: int | None) -> Captioner | Path:
+def _other(against: Path, wishes: Wishes) -> Captioners | Path:
     """Find what to compare with: a file of captions, or a model that searches as asked for."""
     if against.is_file():
         return against
-    other = _load(against)
-    return dataclasses.replace(other, decoding=decoding(other, beam))
+    [other] = _load([against]).members
+    return Captioners((dataclasses.replace(other, decoding=wishes.over(other.decoding)),))
 
 
 def _evaluate(events: Iterable[FeatureProgress | Note | Evaluation]) -> Evaluation:

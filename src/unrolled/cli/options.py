@@ -31,8 +31,13 @@ Features = Annotated[
     Path | None, typer.Option(help="A feature store, instead of encoding the photos.")
 ]
 Format = Annotated[str | None, typer.Option(help="Layout of the captions, if not recognised.")]
-Model = Annotated[
-    Path | None, typer.Option(help="A model folder; the captioner that ships unless given.")
+Models = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--model",
+        help="A model folder; the captioner that ships unless given. Given several times, the "
+        "models speak together: each word has the mean of their probabilities.",
+    ),
 ]
 Photos = Annotated[
     Path | None, typer.Option(help="Where the photos are, if not where the layout has them.")

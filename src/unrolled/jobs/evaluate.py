@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from unrolled.captioner import Caption, Captioner, Decoding
-from unrolled.data import (
-    CaptionSet,
-    FeatureStore,
-    RowsOfFeatures,
-    read_captions,
-    read_coco_captioning,
-)
-from unrolled.data.feature_file import GRID, POOLED
-from unrolled.errors import FeatureStoreError, ImageError, InputError
+from unrolled.captioner import Caption, Captioner, Captioners, Decoding
+from unrolled.data import read_captions
+from unrolled.errors import InputError
+from unrolled.jobs.captioning import caption_split, caption_too, check_stores
 from unrolled.jobs.config import DataConfig
 from unrolled.jobs.events import Note
 from unrolled.jobs.features import FeatureProgress
-from unrolled.jobs.sources import (
-    BROUGHT,
-    BROUGHT_ENCODER,
-    brought_rows,
-    open_store,
-    with_features,
-)
-from unrolled.layers.arrays import Array
 from unrolled.metrics import (
     Comparison,
     Diversity,
@@ -50,8 +35,6 @@ SEED = 0
 
 MAX_RESULTS_BYTES = 1 << 30
 """Length of a file of captions beyond which it is refused."""
-
-Progress = Generator[FeatureProgress | Note, None, tuple[CaptionSet, list[Caption]]]
 
 
 class Evaluation(NamedTuple):
@@ -87,7 +70,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    captioner: Captioner,
+    captioner: Captioner | Captioners,
     data: DataConfig,
     split: str,
     *,
@@ -95,7 +78,8 @@ def evaluate(
     tokenizer: str = "unrolled",
     decoding: Decoding | None = None,
     encoder: str | None = None,
-    against: Captioner | Path | None = None,
+    features: Sequence[str | Path] = (),
+    against: Captioner | Captioners | Path | None = None,
 ) -> Iterator[FeatureProgress | Note | Evaluation]:
     """Caption a split's photos and score the captions.
 
@@ -103,7 +87,8 @@ def evaluate(
 
     Parameters
     ----------
-    captioner : Captioner
+    captioner : Captioner or Captioners
+        One, or several that speak together.
     data : DataConfig
         Its ``path``, ``format``, ``photos`` and ``features``.
     split : str
@@ -114,7 +99,9 @@ def evaluate(
         How to search; as the captioner says unless given.
     encoder : str, optional
         See `unrolled.captioner.Captioner.caption_photos`.
-    against : Captioner or Path, optional
+    features : sequence of path
+        Feature stores, one for each encoder; the data's ``features`` unless given.
+    against : Captioner, Captioners or Path, optional
         Another captioner, which searches as it says itself, or a file of captions of the same
         photos in COCO's result format: the scores are tested against those of its captions. Where
         the features are not of the other's encoder, photos are encoded for it.
@@ -143,9 +130,16 @@ def evaluate(
     photos = everything.split(split)
     if isinstance(against, Path):  # before the long work
         texts_against = from_coco_results(_read_json(against), [photo.name for photo in photos])
-    photos, captions = yield from _caption(photos, captioner, data, split, decoding, encoder)
-    if isinstance(against, Captioner):
-        others, said = yield from _caption_too(photos, against, data, split)
+    together, other = _together(captioner), None
+    if against is not None and not isinstance(against, Path):
+        other = _together(against)
+    stores = features or ([data.features] if data.features else ())
+    check_stores(stores, [*together.members, *(other.members if other else ())])
+    photos, captions = yield from caption_split(
+        photos, together, data.path, stores, decoding=decoding, encoder=encoder
+    )
+    if other is not None:
+        others, said = yield from caption_too(photos, other, data.path, stores)
         texts_against = {p.name: c.text for p, c in zip(others, said, strict=True)}
     by_name = {photo.name: c for photo, c in zip(photos, captions, strict=True)}
     references = {photo.name: photo.captions for photo in photos}
@@ -172,6 +166,10 @@ def evaluate(
     )
 
 
+def _together(captioner: Captioner | Captioners) -> Captioners:
+    return captioner if isinstance(captioner, Captioners) else Captioners((captioner,))
+
+
 def _try_scorers(metrics: Sequence[str], tokenizer: str) -> None:
     """Score one caption, to know before the long work that what scoring needs is there."""
     text = "a dog runs here"
@@ -190,77 +188,3 @@ def _read_json(path: Path) -> object:
             f"{path}: neither a model folder nor a JSON file of captions that can be read "
             f"({error}); `unrolled evaluate --out` writes one"
         ) from error
-
-
-def _caption(
-    photos: CaptionSet,
-    captioner: Captioner,
-    data: DataConfig,
-    split: str,
-    decoding: Decoding | None,
-    encoder: str | None,
-) -> Progress:
-    """Caption photos by the features that there are, or that are made now."""
-    if photos.format == BROUGHT:
-        features = _brought(photos, data, captioner)
-        return photos, captioner.caption_features(features, decoding=decoding)
-    if data.features is None:
-        return (yield from _caption_photos(photos, captioner, decoding, encoder))
-    kind = GRID if captioner.sees_grid else POOLED
-    store = open_store(data.features, kind)
-    store.check_encoder(captioner.encoder)
-    photos, notes = with_features(photos, store, split)
-    yield from map(Note, notes)
-    rows = RowsOfFeatures(store.array(kind), store.rows(photo.name for photo in photos))
-    return photos, captioner.caption_features(rows, decoding=decoding)
-
-
-def _caption_too(
-    photos: CaptionSet, captioner: Captioner, data: DataConfig, split: str
-) -> Progress:
-    """Caption the same photos by another captioner, whose encoder may be another."""
-    if data.features is not None and photos.format != BROUGHT:
-        try:
-            FeatureStore.open(data.features).check_encoder(captioner.encoder)
-        except FeatureStoreError:
-            if any(photo.path is None for photo in photos):
-                raise
-            yield Note(f"{data.features} is not of the other captioner's encoder: encoding photos")
-            data = dataclasses.replace(data, features=None)
-    return (yield from _caption(photos, captioner, data, split, None, None))
-
-
-def _caption_photos(
-    photos: CaptionSet, captioner: Captioner, decoding: Decoding | None, encoder: str | None
-) -> Generator[FeatureProgress, None, tuple[CaptionSet, list[Caption]]]:
-    """Encode and caption a split's photos here and now, but for those that cannot be read."""
-    paths = [photo.path for photo in photos if photo.path is not None]
-    if len(paths) < len(photos):
-        raise InputError(
-            f"{len(photos) - len(paths):,} of {len(photos):,} photos are not there; say where they "
-            "are with --photos, or give a feature store with --features"
-        )
-    bad: dict[Path, ImageError] = {}
-    captions: list[Caption] = []
-    for _, caption in captioner.caption_photos(
-        paths, decoding=decoding, on_error=bad.__setitem__, encoder=encoder
-    ):
-        captions.append(caption)
-        yield FeatureProgress(len(captions) + len(bad), len(paths))
-    for error in bad.values():
-        yield FeatureProgress(len(paths), len(paths), error)
-    if not captions:
-        raise InputError(f"none of the {len(paths):,} photos can be read")
-    kept = tuple(photo for photo in photos if photo.path not in bad)
-    return dataclasses.replace(photos, photos=kept), captions
-
-
-def _brought(photos: CaptionSet, data: DataConfig, captioner: Captioner) -> Array:
-    """Take the features that the data set brings."""
-    if dict(captioner.encoder) != BROUGHT_ENCODER:
-        raise InputError(
-            f"{data.path}: its features were made by {BROUGHT_ENCODER['name']}, and the captioner "
-            f"was trained on those of {captioner.encoder.get('name')}; evaluate it on other data"
-        )
-    features, rows = brought_rows(read_coco_captioning(data.path), photos)
-    return np.asarray(features[rows])

@@ -1,68 +1,22 @@
-"""A captioner: a model, its vocabulary and its encoder, loaded from one folder and ready to use.
-
->>> from unrolled.captioner import Captioner
->>> captioner = Captioner.load()                                     # doctest: +SKIP
->>> [c.text for _, c in captioner.caption_photos(["dog.jpg"])]       # doctest: +SKIP
-['a brown dog runs through the grass']
-"""
+"""What one model folder holds, ready to use."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from unrolled import checkpoint
-from unrolled.data import RowsOfFeatures, Vocabulary
-from unrolled.decoding import beam_search
-from unrolled.errors import CheckpointError, DataError, ImageError, InputError
+from unrolled.captioner.decoding import Caption, Decoding
+from unrolled.captioner.saying import Features, OnError, say_features, say_photos
+from unrolled.data import Vocabulary
+from unrolled.errors import CheckpointError, DataError
 from unrolled.layers.arrays import Array
 from unrolled.layers.cells import CELLS
 from unrolled.model import CaptioningRNN
 from unrolled.rebuilding import rebuild_model, scaling_to_save
-from unrolled.vision import Encoder, PhotoFeatures
-
-BATCH = 256
-"""Images that are decoded together; more no longer makes the products faster."""
-
-
-class Caption(NamedTuple):
-    """A caption for people.
-
-    Attributes
-    ----------
-    text : str
-    log_prob : float
-        Nats: the model's log-probability of the caption.
-    """
-
-    text: str
-    log_prob: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Decoding:
-    """How captions are searched for; see `unrolled.decoding.beam_search`."""
-
-    width: int = 3
-    max_length: int = 30
-    length_norm: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Hold the numbers to their ranges."""
-        for name, low, high in (("width", 1, 100), ("max_length", 1, 1000)):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and low <= value <= high):
-                raise InputError(
-                    f"Decoding: {name} must be a whole number from {low} to {high}, got {value!r}"
-                )
-        if not 0 <= self.length_norm <= 2:
-            raise InputError(f"Decoding: length_norm must be in [0, 2], got {self.length_norm!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +148,7 @@ class Captioner:
         return CELLS[self.model.cell_type].attends
 
     def caption_features(
-        self, features: Array | RowsOfFeatures, *, decoding: Decoding | None = None
+        self, features: Features, *, decoding: Decoding | None = None
     ) -> list[Caption]:
         """Caption images by their features.
 
@@ -217,9 +171,9 @@ class Captioner:
         return [best for best, *_ in self.candidates(features, decoding=decoding)]
 
     def candidates(
-        self, features: Array | RowsOfFeatures, *, decoding: Decoding | None = None
+        self, features: Features, *, decoding: Decoding | None = None
     ) -> list[list[Caption]]:
-        """Find the captions an image's search ended with, best first.
+        """Find the captions an image's search ended with, or that were drawn, best first.
 
         Parameters
         ----------
@@ -231,15 +185,7 @@ class Captioner:
         -------
         list of N lists of Caption
         """
-        search = dataclasses.asdict(decoding or self.decoding)
-        found = []
-        for start in range(0, len(features), BATCH):
-            rows = np.ascontiguousarray(features[start : start + BATCH])
-            found += beam_search(self.model, rows, **search)
-        return [
-            [Caption(self.vocabulary.decode(h.words), h.log_prob) for h in hypotheses]
-            for hypotheses in found
-        ]
+        return say_features([self], [features], decoding or self.decoding)
 
     def caption_photos(
         self,
@@ -247,7 +193,7 @@ class Captioner:
         *,
         decoding: Decoding | None = None,
         batch_size: int = 32,
-        on_error: Callable[[Path, ImageError], None] | None = None,
+        on_error: OnError | None = None,
         encoder: str | None = None,
     ) -> Iterator[tuple[Path, Caption]]:
         """Caption photos, in their order, as they are ready.
@@ -277,21 +223,12 @@ class Captioner:
         EncoderError
             If the encoder here is not the one the model was trained with.
         """
-        loaded = Encoder.from_identity(self.encoder, where="the captioner's model", name=encoder)
-        encoded = loaded.features(
-            map(Path, paths),
+        found = say_photos(
+            [self],
+            paths,
+            decoding or self.decoding,
             batch_size=batch_size,
-            grid=self.sees_grid,
-            on_error=on_error or "raise",
+            on_error=on_error,
+            encoder=encoder,
         )
-        while batch := list(itertools.islice(encoded, batch_size)):
-            captions = self.caption_features(
-                np.stack([self._wanted(photo) for photo in batch]), decoding=decoding
-            )
-            yield from zip((photo.path for photo in batch), captions, strict=True)
-
-    def _wanted(self, photo: PhotoFeatures) -> Array:
-        """Of a photo's features, those that the model takes."""
-        if photo.grid is None:
-            return photo.pooled
-        return photo.grid.reshape(-1, photo.grid.shape[-1])
+        return ((path, captions[0]) for path, captions in found)

@@ -1,0 +1,14 @@
+"""A captioner: a model, its vocabulary and its encoder, loaded from one folder and ready to use.
+
+>>> from unrolled.captioner import Captioner
+>>> captioner = Captioner.load()                                     # doctest: +SKIP
+>>> [c.text for _, c in captioner.caption_photos(["dog.jpg"])]       # doctest: +SKIP
+['a brown dog runs through the grass']
+"""
+
+from unrolled.captioner.captioner import Captioner
+from unrolled.captioner.decoding import Caption, Decoding
+from unrolled.captioner.ensemble import Captioners
+from unrolled.captioner.saying import BATCH
+
+__all__ = ["BATCH", "Caption", "Captioner", "Captioners", "Decoding"]

@@ -1,0 +1,176 @@
+"""The options of how captions are found, said once for the commands that have them."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from unrolled.captioner import Decoding
+from unrolled.cli.options import Beam
+from unrolled.errors import InputError
+
+PANEL = "How captions are found"
+
+FOR_SEARCH = ("length_norm", "groups", "diversity")
+FOR_DRAWING = ("temperature", "top_k", "top_p", "seed")
+
+DIVERSITY = 0.5
+"""Where groups are asked for and nothing else is said: what Vijayakumar et al. found to do well."""
+
+
+def _option(*names: str, help: str) -> Any:  # noqa: A002 - the option's name
+    return typer.Option(*names, help=help, rich_help_panel=PANEL)
+
+
+OPTIONS: dict[str, Any] = {
+    "beam": Beam,
+    "length_norm": Annotated[
+        float | None,
+        _option(help="Rank what the beam found by log-probability / words ** this, 0 to 2."),
+    ],
+    "groups": Annotated[
+        int | None, _option(help="Diverse beam search: groups that share the beam evenly.")
+    ],
+    "diversity": Annotated[
+        float | None,
+        _option(help=f"Nats that saying an earlier group's word costs; {DIVERSITY} unless given."),
+    ],
+    "sample": Annotated[
+        bool | None, _option("--sample", help="Draw captions instead of searching for the best.")
+    ],
+    "temperature": Annotated[
+        float | None, _option(help="With --sample: below 1 likely words become likelier.")
+    ],
+    "top_k": Annotated[
+        int | None, _option(help="With --sample: of this many likeliest words; 0 for all.")
+    ],
+    "top_p": Annotated[
+        float | None,
+        _option(help="With --sample: of the likeliest words that hold this probability."),
+    ],
+    "seed": Annotated[
+        int | None, _option(help="With --sample: a photo's captions depend on it and on the photo.")
+    ],
+    "min_length": Annotated[int | None, _option(help="Words at least.")],
+    "max_length": Annotated[int | None, _option(help="Words at most.")],
+    "forbid": Annotated[
+        list[str] | None, _option(help="A word that no caption has; may be given several times.")
+    ],
+    "no_repeat_ngram": Annotated[
+        int | None, _option(help="No run of this many words comes twice in a caption.")
+    ],
+    "prefix": Annotated[str | None, _option(help='What captions begin with: "a photo of".')],
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """What a person has said of how captions are found, option by option."""
+
+    said: dict[str, Any]
+
+    def over(self, own: Decoding, count: int | None = None) -> Decoding:
+        """Lay them over a captioner's own way.
+
+        Parameters
+        ----------
+        own : Decoding
+        count : int, optional
+            How many captions of a photo are wanted.
+
+        Returns
+        -------
+        Decoding
+
+        Raises
+        ------
+        InputError
+            If they cannot be had together.
+        """
+        changes = {name: value for name, value in self.said.items() if name != "beam"}
+        beam = self.said.get("beam")
+        if "forbid" in changes:
+            changes["forbid"] = " ".join([own.forbid, *changes["forbid"]]).strip()
+        if "groups" in changes:
+            changes.setdefault("diversity", own.diversity or DIVERSITY)
+        searches = beam is not None or any(name in changes for name in FOR_SEARCH)
+        if changes.get("sample") or (own.sample and not searches):
+            if beam is not None:
+                raise InputError(
+                    "--beam is for the search, and --sample draws; --n-best says how many are drawn"
+                )
+            base = _without(own, FOR_SEARCH)
+            if not own.sample:
+                base["width"] = 1
+            base["width"] = count or base["width"]
+        else:
+            base = _without(own, ("sample", *FOR_DRAWING))
+            if count is not None and beam is not None and count > beam:
+                raise InputError(
+                    f"--n-best {count} wants a beam of at least {count}, got --beam {beam}"
+                )
+            base["width"] = beam if beam is not None else max(own.width, count or 1)
+        return Decoding(**base | changes)
+
+
+def _without(own: Decoding, names: tuple[str, ...]) -> dict[str, Any]:
+    """Give a way of decoding with some of its settings at their defaults."""
+    values = dataclasses.asdict(own)
+    defaults = dataclasses.asdict(Decoding())
+    return values | {name: defaults[name] for name in names}
+
+
+def searching(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of decoding; it takes what was said as ``wishes``.
+
+    Parameters
+    ----------
+    command : callable
+        With a keyword ``wishes`` among its parameters.
+
+    Returns
+    -------
+    callable
+        For typer.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        parameter.replace(annotation=hints[name], kind=keyword)
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name != "wishes"
+    ]
+    parameters += [
+        inspect.Parameter(name, keyword, default=None, annotation=kind)
+        for name, kind in OPTIONS.items()
+    ]
+
+    def run(**given: Any) -> None:
+        said = {name: value for name in OPTIONS if (value := given.pop(name)) not in (None, [])}
+        command(**given, wishes=Wishes(said))
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
+def describe(decoding: Decoding) -> str:
+    """Say in some words how captions are found.
+
+    Parameters
+    ----------
+    decoding : Decoding
+
+    Returns
+    -------
+    str
+    """
+    if decoding.sample:
+        return f"drawn with seed {decoding.seed}"
+    groups = f" in {decoding.groups} groups" if decoding.groups > 1 else ""
+    return f"beam {decoding.width}{groups}"
