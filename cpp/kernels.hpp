@@ -1,6 +1,8 @@
 // What each instruction set provides, as plain functions over plain memory.
 #pragma once
 
+#include <cstddef>
+
 namespace unrolled {
 
 // A row-major matrix whose rows are ld floats apart, or its transpose.
@@ -10,7 +12,8 @@ struct Matrix {
     bool trans;
 };
 
-// c (M, N) = a (M, K) b (K, N), plus bias (N) where given, plus c itself where accumulate.
+// c (M, N) = a (M, K) b (K, N), plus bias (N) where given, plus c itself where accumulate. Here and
+// below, a weight that is given packed, by the same table and precision, is not read as it lies.
 struct ProductArgs {
     Matrix a, b;
     long M, N, K;
@@ -18,6 +21,7 @@ struct ProductArgs {
     long ldc;
     const float* bias;
     bool accumulate;
+    const void* packed;  // b, or null
 };
 
 // A recurrence over packed sequences: sizes[t] rows at step t, never growing, P rows in all, from
@@ -25,12 +29,16 @@ struct ProductArgs {
 // of the LSTM is kept by strips of 16 hidden columns, so that a strip's steps follow each other in
 // memory: gates (H / 16, P, 4, 16) and c (H / 16, P, 16), the last strip filled up. The RNN has
 // neither; where they are null, the LSTM keeps nothing. One that takes a single step may ask for c
-// as rows, (N, H).
+// as rows, (N, H), and may have its inputs' products in a table (V, G H), words saying which row of
+// it, instead of x, Wx and b.
 struct RecurrentArgs {
     long T, N, P, D, H;
     const long* sizes;
     const float *x, *Wx, *Wh, *b, *h0, *c0;
     float *h, *gates, *c, *c_rows;
+    const void* packed;  // Wh by rnn_pack or lstm_pack, or null
+    const float* table;  // or null
+    const long* words;   // (N)
 };
 
 // All the way back: from dh (P, H), and dc0 (N, H) that holds the derivative by the final cell state
@@ -64,6 +72,7 @@ struct TopWordsArgs {
     const float *b, *penalty;
     float* log_p;  // (P, k)
     long* words;   // (P, k)
+    const void* packed;  // w, or null
 };
 
 // Rows of dout (P, D) summed by word into dw (V, D): rows order[starts[v]] to order[starts[v + 1] - 1]
@@ -85,7 +94,18 @@ struct AdamArgs {
 
 enum Precision { kFloat32 = 0, kBfloat16 = 1, kPrecisions = 2 };
 
+// A matrix (K, N) to be packed once for many products, or the Wh (K, gates K) of a recurrence. Packed
+// to null, it only says how many bytes that takes.
+struct PackArgs {
+    Matrix w;
+    long K, N;
+    void* to;
+};
+
 struct Kernels {
+    size_t (*pack[kPrecisions])(const PackArgs&);
+    size_t (*rnn_pack[kPrecisions])(const PackArgs&);
+    size_t (*lstm_pack[kPrecisions])(const PackArgs&);
     void (*product[kPrecisions])(const ProductArgs&);
     void (*rnn_forward[kPrecisions])(const RecurrentArgs&);
     void (*rnn_backward[kPrecisions])(const RecurrentGradArgs&);

@@ -1,4 +1,6 @@
 // What Python sees: one object per path, whose methods check their arrays and let go of the GIL.
+#include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <vector>
@@ -72,11 +74,108 @@ void check_sizes(const Ids& sizes, long N, long P) {
     need(total == P, "sizes must add up to the rows");
 }
 
+// A weight laid out by one path in one precision, once for many products.
+class PackedWeight {
+public:
+    using Pack = size_t (*)(const PackArgs&);
+
+    PackedWeight(Pack pack, const Kernels* table, bool bf16, PackArgs args)
+        : table_(table), bf16_(bf16), K_(args.K), N_(args.N) {
+        data_.reset(::operator new(pack(args), kAligned));
+        args.to = data_.get();
+        nb::gil_scoped_release release;
+        pack(args);
+    }
+
+protected:
+    struct Free {
+        void operator()(void* data) const { ::operator delete(data, kAligned); }
+    };
+    static constexpr std::align_val_t kAligned{64};
+
+    const Kernels* table_;
+    bool bf16_;
+    long K_, N_;
+    std::unique_ptr<void, Free> data_;
+};
+
+// A matrix (K, N) of products to come.
+class PackedMatrix : public PackedWeight {
+public:
+    PackedMatrix(const Kernels* table, const In& w, bool trans, bool bf16)
+        : PackedWeight(table->pack[bf16], table, bf16, args(w, trans)) {}
+
+    void product(In a, Out c, std::optional<In> bias) const {
+        need(a.ndim() == 2 && is(a, rows(a), K_) && is(c, rows(a), N_), "shapes do not fit");
+        if (bias) need(is(*bias, N_), "bias must match the columns");
+        const ProductArgs args{{a.data(), K_, false}, {}, rows(a), N_, K_, c.data(), N_,
+                               bias ? bias->data() : nullptr, false, data_.get()};
+        nb::gil_scoped_release release;
+        table_->product[bf16_](args);
+    }
+
+    void top_words(In h, In b, In penalty, Out log_p, OutIds words) const {
+        need(h.ndim() == 2 && log_p.ndim() == 2, "h and log_p must have two axes");
+        const long P = rows(h), k = static_cast<long>(log_p.shape(1));
+        need(is(h, P, K_) && is(b, N_) && is(penalty, N_) && is(log_p, P, k) && is(words, P, k),
+             "shapes do not fit");
+        need(k > 0 && N_ > 0, "there must be words to choose from, and a number of them");
+        const TopWordsArgs args{P, K_, N_, k, h.data(), {}, b.data(), penalty.data(), log_p.data(),
+                                reinterpret_cast<long*>(words.data()), data_.get()};
+        nb::gil_scoped_release release;
+        table_->top_words[bf16_](args);
+    }
+
+private:
+    static PackArgs args(const In& w, bool trans) {
+        need(w.ndim() == 2, "a weight must have two axes");
+        const long K = static_cast<long>(w.shape(trans)), N = static_cast<long>(w.shape(!trans));
+        return {{w.data(), static_cast<long>(w.shape(1)), trans}, K, N, nullptr};
+    }
+};
+
+// The recurrent weight (H, gates H) of steps to come, whose input's products stand in a table.
+class PackedCell : public PackedWeight {
+public:
+    PackedCell(const Kernels* table, const In& Wh, bool lstm, bool bf16)
+        : PackedWeight(lstm ? table->lstm_pack[bf16] : table->rnn_pack[bf16], table, bf16, args(Wh, lstm)),
+          lstm_(lstm) {}
+
+    void step(Ids words, In table, In h0, std::optional<In> c0, Out h, std::optional<Out> c) const {
+        const long N = rows(words), V = rows(table);
+        need(is(words, N) && is(table, V, N_) && is(h0, N, K_) && is(h, N, K_), "shapes do not fit");
+        need(lstm_ == (c0 && c), "an LSTM has a cell state, and no other");
+        if (lstm_) need(is(*c0, N, K_) && is(*c, N, K_), "the cell states do not fit");
+        for (long i = 0; i < N; ++i) need(words.data()[i] >= 0 && words.data()[i] < V, "words must be in [0, V)");
+        RecurrentArgs args{};
+        args.T = 1, args.N = args.P = N, args.H = K_, args.sizes = &N;
+        args.h0 = h0.data(), args.h = h.data(), args.packed = data_.get();
+        args.table = table.data(), args.words = data(words);
+        if (lstm_) args.c0 = c0->data(), args.c_rows = c->data();
+        nb::gil_scoped_release release;
+        (lstm_ ? table_->lstm_forward : table_->rnn_forward)[bf16_](args);
+    }
+
+private:
+    static PackArgs args(const In& Wh, bool lstm) {
+        need(Wh.ndim() == 2, "a weight must have two axes");
+        const long H = rows(Wh), G = (lstm ? 4 : 1) * H;
+        need(is(Wh, H, G), "the recurrent weight must have H rows and H columns a gate");
+        return {{Wh.data(), G, false}, H, G, nullptr};
+    }
+
+    bool lstm_;
+};
+
 class Path {
 public:
     Path(const std::string& name, const Kernels* table) : name_(name), table_(table) {}
 
     const std::string& name() const { return name_; }
+
+    PackedMatrix pack(In w, bool trans, bool bf16) const { return {table_, w, trans, bf16}; }
+
+    PackedCell pack_cell(In Wh, bool lstm, bool bf16) const { return {table_, Wh, lstm, bf16}; }
 
     void product(In a, bool a_trans, In b, bool b_trans, Out c, std::optional<In> bias,
                  bool accumulate, bool bf16) const {
@@ -86,7 +185,7 @@ public:
         if (bias) need(is(*bias, N), "bias must match the columns");
         const ProductArgs args{matrix(a, a_trans, M, K, "a does not fit"),
                                matrix(b, b_trans, K, N, "b does not fit"),
-                               M, N, K, c.data(), N, bias ? bias->data() : nullptr, accumulate};
+                               M, N, K, c.data(), N, bias ? bias->data() : nullptr, accumulate, nullptr};
         nb::gil_scoped_release release;
         table_->product[bf16](args);
     }
@@ -163,7 +262,7 @@ public:
         need(k > 0 && V > 0, "there must be words to choose from, and a number of them");
         const TopWordsArgs args{P, H, V, k, h.data(), matrix(w, w_trans, H, V, "w does not fit"),
                                 b.data(), penalty.data(), log_p.data(),
-                                reinterpret_cast<long*>(words.data())};
+                                reinterpret_cast<long*>(words.data()), nullptr};
         nb::gil_scoped_release release;
         table_->top_words[bf16](args);
     }
@@ -212,7 +311,7 @@ private:
         need(is(Wx, D, gates * H) && is(Wh, H, gates * H) && is(b, gates * H) && is(h, P, H),
              "shapes do not fit");
         return {rows(sizes), N, P, D, H, data(sizes), x.data(), Wx.data(), Wh.data(), b.data(),
-                h0.data(), nullptr, h.data(), nullptr, nullptr, nullptr};
+                h0.data(), nullptr, h.data(), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
     }
 
     static RecurrentGradArgs backward_args(long gates, const Ids& sizes, const In& x, const In& Wx,
@@ -260,8 +359,18 @@ std::pair<std::optional<Path>, std::string> find(const std::string& name) {
 NB_MODULE(_compiled, m) {
     using unrolled::operator""_as_is;
     using unrolled::Path;
+    nb::class_<unrolled::PackedMatrix>(m, "PackedMatrix")
+        .def("product", &unrolled::PackedMatrix::product, "a"_as_is, "c"_as_is,
+             nb::arg("bias").noconvert().none())
+        .def("top_words", &unrolled::PackedMatrix::top_words, "h"_as_is, "b"_as_is, "penalty"_as_is,
+             "log_p"_as_is, "words"_as_is);
+    nb::class_<unrolled::PackedCell>(m, "PackedCell")
+        .def("step", &unrolled::PackedCell::step, "words"_as_is, "table"_as_is, "h0"_as_is,
+             nb::arg("c0").noconvert().none(), "h"_as_is, nb::arg("c").noconvert().none());
     nb::class_<Path>(m, "Path")
         .def_prop_ro("name", &Path::name)
+        .def("pack", &Path::pack, "w"_as_is, nb::arg("trans"), nb::arg("bf16"))
+        .def("pack_cell", &Path::pack_cell, "Wh"_as_is, nb::arg("lstm"), nb::arg("bf16"))
         .def("product", &Path::product, "a"_as_is, nb::arg("a_trans"), "b"_as_is,
              nb::arg("b_trans"), "c"_as_is, nb::arg("bias").noconvert().none(), nb::arg("accumulate"), nb::arg("bf16"))
         .def("rnn_forward", &Path::rnn_forward, "sizes"_as_is, "x"_as_is, "Wx"_as_is, "Wh"_as_is,

@@ -103,6 +103,10 @@ struct PackedCols {
         cols = cols_, K = K_, depth = round_up(K_, E::kDepth), next = 0;
         data = scratch.take<typename E::Packed>(panels() * E::size_b(depth));
     }
+    void use(const void* packed, long cols_, long K_) {
+        cols = cols_, K = K_, depth = round_up(K_, E::kDepth);
+        data = static_cast<typename E::Packed*>(const_cast<void*>(packed));
+    }
     long panels() const { return ceil_div(cols, E::kCols); }
     typename E::Packed* panel(long i) const { return data + i * E::size_b(depth); }
     long first(long q) const { return places ? places[q].first : q * E::kCols; }
@@ -195,7 +199,7 @@ struct ProductJob {
         auto& job = *static_cast<ProductJob*>(self);
         const auto& args = job.args;
         job.a.pack(args.a);
-        job.b.pack(args.b);
+        if (!args.packed) job.b.pack(args.b);
         worker.barrier();
         multiply<E>(worker, job.a, job.b, {args.c, args.ldc, args.bias, args.accumulate},
                     &job.next);
@@ -208,8 +212,20 @@ void product(const ProductArgs& args) {
     Scratch scratch;
     ProductJob<E> job{args, {}, {}};
     job.a.reserve(scratch, args.M, args.K);
-    job.b.reserve(scratch, args.N, args.K);
+    if (args.packed)
+        job.b.use(args.packed, args.N, args.K);
+    else
+        job.b.reserve(scratch, args.N, args.K);
     unrolled::run_region(&ProductJob<E>::run, &job);
+}
+
+// Packs the right operand of products to come, on the calling thread.
+template <class E>
+size_t pack(const unrolled::PackArgs& args) {
+    PackedCols<E> b;
+    b.use(args.to, args.N, args.K);
+    if (args.to) b.pack(args.w);
+    return sizeof(typename E::Packed) * (size_t)(b.panels() * E::size_b(b.depth));
 }
 
 }  // namespace

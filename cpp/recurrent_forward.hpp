@@ -22,9 +22,11 @@ struct GroupedCols {
     typename E::Packed* data;
     long K, depth, H;
 
-    GroupedCols(Scratch& scratch, long K_, long depth_, long H_) : K(K_), depth(depth_), H(H_) {
-        data = scratch.take<typename E::Packed>(ceil_div(H, kGroup) * kPanels * E::size_b(depth));
-    }
+    GroupedCols(long K_, long depth_, long H_, const void* packed = nullptr)
+        : data(static_cast<typename E::Packed*>(const_cast<void*>(packed))), K(K_), depth(depth_), H(H_) {}
+
+    long size() const { return ceil_div(H, kGroup) * kPanels * E::size_b(depth); }
+    void reserve(Scratch& scratch) { data = scratch.take<typename E::Packed>(size()); }
 
     const typename E::Packed* panel(long group, int p) const {
         return data + (group * kPanels + p) * E::size_b(depth);
@@ -72,19 +74,22 @@ struct ForwardJob {
     Weight wx, wh;
     PackedRows<E> x;
     typename E::Packed* states[2];  // A panels of the state before and after a step
-    float *gates, *c, *bias, *c0;   // by strips
+    float *gates = nullptr, *c, *bias = nullptr, *c0;   // by strips
 
     ForwardJob(const RecurrentArgs& args_, Scratch& scratch)
-        : args(args_), wx(scratch, args.D, round_up(args.D, E::kDepth), args.H),
-          wh(scratch, args.H, round_up(args.H, 32), args.H) {
-        x.reserve(scratch, args.P, args.D);
+        : args(args_), wx(args.D, round_up(args.D, E::kDepth), args.H),
+          wh(args.H, round_up(args.H, 32), args.H, args.packed) {
+        if (!args.packed) wh.reserve(scratch);
         const long size = ceil_div(args.N, E::kRows) * E::size_a(wh.depth);
         for (auto& state : states) state = scratch.take<typename E::Packed>(size);
         const long all = strips(args.H);
-        gates = args.gates ? args.gates : scratch.take<float>(all * args.P * kGates * kStrip);
         c = args.c || !Cell::kHasCell ? args.c : scratch.take<float>(all * args.P * kStrip);
-        bias = scratch.take<float>(all * kGates * kStrip);
         c0 = Cell::kHasCell ? scratch.take<float>(all * args.N * kStrip) : nullptr;
+        if (args.table) return;
+        wx.reserve(scratch);
+        x.reserve(scratch, args.P, args.D);
+        gates = args.gates ? args.gates : scratch.take<float>(all * args.P * kGates * kStrip);
+        bias = scratch.take<float>(all * kGates * kStrip);
     }
 
     static void run(void* self, const Worker& worker) {
@@ -92,12 +97,15 @@ struct ForwardJob {
         const auto& args = job.args;
         [[maybe_unused]] const typename E::Session session;
         const Share share(worker, args.H, kGroup);
-        job.wx.pack(args.Wx, share);
-        job.wh.pack(args.Wh, share);
-        job.x.pack({args.x, args.D, false});
+        if (!args.packed) job.wh.pack(args.Wh, share);
+        if (!args.table) {
+            job.wx.pack(args.Wx, share);
+            job.x.pack({args.x, args.D, false});
+            job.take_bias(share);
+        }
         job.start(worker, share);
         worker.barrier();
-        job.take_input(share);
+        if (!args.table) job.take_input(share);
         long row = 0, before = 0;
         for (long t = 0; t < args.T; ++t) {
             for (long group = share.first; group < share.last; ++group)
@@ -111,7 +119,7 @@ struct ForwardJob {
                         at_most(share.last * kStrips, strips(args.H)));
     }
 
-    // Lays out h0, whole panels by each thread, and what the thread owns of b and c0.
+    // Lays out h0, whole panels by each thread, and what the thread owns of c0.
     void start(const Worker& worker, const Share& share) {
         const long H = args.H, depth = wh.depth, panels = ceil_div(args.N, E::kRows);
         for (long p = worker.id; p < panels; p += worker.count) {
@@ -123,13 +131,26 @@ struct ForwardJob {
             E::pack_a(states[1] + p * E::size_a(depth), 0, args.h0, 0, false, 0, depth);
         }
         const long first = share.first * kStrips, last = at_most(share.last * kStrips, strips(H));
+        if (Cell::kHasCell) to_strips(c0, args.c0, args.N, H, first, last);
+    }
+
+    void take_bias(const Share& share) {
+        const long H = args.H;
+        const long first = share.first * kStrips, last = at_most(share.last * kStrips, strips(H));
         for (long s = first; s < last; ++s)
             for (int gate = 0; gate < kGates; ++gate)
                 for (int j = 0; j < kStrip; ++j) {
                     const long col = s * kStrip + j;
                     bias[(s * kGates + gate) * kStrip + j] = col < H ? args.b[gate * H + col] : 0.0f;
                 }
-        if (Cell::kHasCell) to_strips(c0, args.c0, args.N, H, first, last);
+    }
+
+    // 16 columns of each gate of the input's product, from its row of the table.
+    void look_up(float* to, long row, long col) const {
+        const float* from = args.table + args.words[row] * kGates * args.H + col;
+        for (int gate = 0; gate < kGates; ++gate, from += args.H)
+            for (int j = 0; j < kStrip; j += kLanes)
+                store(to + gate * kStrip + j, load_some(from + j, (int)at_most(kLanes, args.H - col - j)));
     }
 
     // Sums of a gate in a row of a group's blocks.
@@ -187,7 +208,9 @@ struct ForwardJob {
     template <class At>
     void finish(At sums, long t, long row, long before, long sequence, long col) {
         const long P = args.P, s = col / kStrip;
-        ForwardRow at{gates + (s * P + row) * kGates * kStrip, nullptr, nullptr,
+        alignas(64) float own[kGates * kStrip];
+        if (args.table) look_up(own, row, col);
+        ForwardRow at{args.table ? own : gates + (s * P + row) * kGates * kStrip, nullptr, nullptr,
                       args.h + row * args.H + col, (int)at_most(kStrip, args.H - col)};
         if (Cell::kHasCell) {
             at.prev_c = t == 0 ? c0 + (s * args.N + sequence) * kStrip
@@ -206,6 +229,15 @@ void recurrent_forward(const RecurrentArgs& args) {
     Scratch scratch;
     ForwardJob<E, Cell> job(args, scratch);
     unrolled::run_region(&ForwardJob<E, Cell>::run, &job);
+}
+
+// Packs the recurrent weight of steps to come, on the calling thread.
+template <class E, class Cell>
+size_t pack_recurrent(const unrolled::PackArgs& args) {
+    using Weight = GroupedCols<E, Cell::kGates>;
+    Weight wh(args.K, round_up(args.K, 32), args.K, args.to);
+    if (args.to) wh.pack(args.w.data, Share({0, 1, nullptr}, args.K, Weight::kGroup));
+    return sizeof(typename E::Packed) * (size_t)wh.size();
 }
 
 }  // namespace

@@ -49,7 +49,10 @@ struct TopWordsJob {
 
     TopWordsJob(const TopWordsArgs& args_, Scratch& scratch)
         : args(args_), block(at_most(args_.P, ceil_div(kScoreFloats / 4, args_.V * kChunkRows) * kChunkRows)) {
-        w.reserve(scratch, args.V, args.H);
+        if (args.packed)
+            w.use(args.packed, args.V, args.H);
+        else
+            w.reserve(scratch, args.V, args.H);
         h.reserve(scratch, block, args.H);
         scores = scratch.take<float>(block * args.V);
     }
@@ -57,7 +60,7 @@ struct TopWordsJob {
     static void run(void* self, const Worker& worker) {
         auto& job = *static_cast<TopWordsJob*>(self);
         const auto& args = job.args;
-        job.w.pack(args.w);
+        if (!args.packed) job.w.pack(args.w);
         for (long row = 0; row < args.P; row += job.block) {
             if (worker.id == 0) {
                 job.h.rows = at_most(job.block, args.P - row);

@@ -35,6 +35,7 @@ from unrolled.layers.cells import CELLS, State
 from unrolled.layers.precision import choose_precision
 from unrolled.layers.product import product
 from unrolled.layers.scaling import FeatureScaling
+from unrolled.layers.speaking import ReadySpeaker
 from unrolled.layers.stack import stacked
 from unrolled.layers.vocabulary import BestWords
 
@@ -90,7 +91,7 @@ class CaptioningRNN:
         Of the numbers that training multiplies: ``"float32"``, or ``"bfloat16"`` with sums and
         weights in float32, which is faster where the CPU has units for it (Kalamkar et al. 2019);
         ``"auto"`` is resolved here to bfloat16 where the CPU has and the model gains, else to
-        float32. Captions are always said in float32.
+        float32. Captions are said in float32 unless `ready` is told otherwise.
 
     Attributes
     ----------
@@ -368,6 +369,32 @@ class CaptioningRNN:
         scores, _ = affine_forward(state[0], self._vocab_weights(), self.params["b_vocab"])
         return scores, state
 
+    def ready(self, precision: str = "float32") -> ReadySpeaker:
+        """Lay the weights out once for the many steps of a search.
+
+        Parameters
+        ----------
+        precision : "float32" or "bfloat16"
+            Of what the compiled products of an RNN, an LSTM and the vocabulary layer multiply;
+            sums, and so log-probabilities, are float32. Faster where the CPU has bfloat16 units.
+
+        Returns
+        -------
+        ReadySpeaker
+            With this model's `start`, `step` and `best_words`, by the weights it has now: it is to
+            be let go before `params` change.
+
+        Raises
+        ------
+        InputError
+            If there is no such precision.
+        """
+        weights = self._cell_weights()
+        outer = self.params["W_embed"], self._vocab_weights(), self.params["b_vocab"]
+        return ReadySpeaker(
+            self.word_to_idx, self.start, self._cell, weights, *outer, precision=precision
+        )
+
     def _advance(self, words: Array, state: State) -> State:
         x, _ = word_embedding_forward(words, self.params["W_embed"])
         return self._cell.step(x, state, *self._cell_weights())
@@ -425,14 +452,14 @@ class CaptioningRNN:
         """
         _check_count("CaptioningRNN.sample", "max_length", max_length, least=0)
         start, end = self._word_id("<START>"), self._word_id("<END>")
-        state = self.start(features)
+        state, speaker = self.start(features), self.ready()
         captions = np.full((len(features), max_length), self._null, dtype=np.int32)
         words = np.full(len(features), start)
         speaking = np.ones(len(features), dtype=bool)
         for t in range(max_length):
             if not speaking.any():
                 break
-            best, state = self.best_words(words, state, 1)
+            best, state = speaker.best_words(words, state, 1)
             words = best.words[:, 0]
             captions[speaking, t] = words[speaking]
             speaking &= words != end

@@ -7,7 +7,7 @@ from compiled_paths import NAMES, find_path
 
 from unrolled import kernels
 from unrolled.kernels import adam as adam_module
-from unrolled.kernels import choice, embedding, products, recurrence, vocabulary
+from unrolled.kernels import choice, embedding, packed, products, recurrence, vocabulary
 
 
 @pytest.fixture(params=NAMES, scope="module")
@@ -15,7 +15,16 @@ def path(request):
     """Let the kernels' functions run on this path, with two threads, for a module's tests."""
     extension, chosen = find_path(request.param)
     patch = pytest.MonkeyPatch()
-    for module in (kernels, embedding, products, recurrence, vocabulary, adam_module, choice):
+    for module in (
+        kernels,
+        embedding,
+        packed,
+        products,
+        recurrence,
+        vocabulary,
+        adam_module,
+        choice,
+    ):
         patch.setattr(module, "compiled", lambda: chosen)
     extension.set_threads(2)
     yield chosen

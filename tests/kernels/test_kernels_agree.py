@@ -249,6 +249,57 @@ def test_lstm_step(path, N, D, H, seed):
 
 
 @quick
+@given(M=counts, K=widths, N=widths, seed=seeds, precision=precisions)
+def test_packed_matrix(path, M, K, N, seed, precision):
+    """A weight packed before is the weight: not a bit is another, whatever the array holds now."""
+    rng = np.random.default_rng(seed)
+    a, w, b = draw(rng, (M, K), (K, N), (N,))
+    w = scrambled(rng, w)
+    count = int(rng.integers(1, N + 1))
+    none = penalty(N, [])
+    want = kernels.product(a, w, b, precision=precision)
+    plain = kernels.product(a, w, precision=precision)
+    want_top = kernels.top_words(a, w, b, none, count, precision=precision)
+    packed = kernels.PackedMatrix(w, precision=precision)
+    w[:] = 0
+    np.testing.assert_array_equal(packed.product(a, b), want)
+    np.testing.assert_array_equal(packed.product(a), plain)
+    for ours, theirs in zip(packed.top_words(a, b, none, count), want_top, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@quick
+@given(N=counts, D=widths, H=widths, V=st.integers(1, 40), seed=seeds, precision=precisions)
+@pytest.mark.parametrize("gates", [1, 4])
+def test_steps_that_read_words(path, gates, N, D, H, V, seed, precision):
+    """Two steps, of which the second meets words that are known already and others."""
+    rng = np.random.default_rng(seed)
+    G = gates * H
+    state = draw(rng, *[(N, H)] * (1 if gates == 1 else 2))
+    W_embed, Wx, Wh, b = draw(rng, (V, D), (D, G), (H, G), (G,))
+    Wx, Wh = Wx / np.float32(np.sqrt(D)), Wh / np.float32(np.sqrt(H))
+    cell = kernels.WordCell(W_embed, scrambled(rng, Wx), scrambled(rng, Wh), b, precision=precision)
+    step = layers.rnn_step_forward if gates == 1 else layers.lstm_step_forward
+    want = wide(*state)
+    for words in rng.integers(0, V, (2, N)):
+        state = cell.step(words, *state)
+        *want, _ = step(*wide(W_embed[words]), *want, *wide(Wx, Wh, b))
+        for ours, theirs in zip(state, want, strict=True):
+            close(ours, theirs, 64 * EPS if precision == "float32" else 2.0**-4)
+
+
+def test_packed_weights_refuse_what_does_not_fit(path):
+    w, h = np.ones((3, 12), np.float32), np.ones((2, 3), np.float32)
+    with pytest.raises(ValueError, match="shapes do not fit"):
+        kernels.PackedMatrix(w).product(np.ones((2, 4), np.float32))
+    cell = kernels.WordCell(w, np.ones((12, 12), np.float32), w, w[0])
+    with pytest.raises(ValueError, match="LSTM has a cell state"):
+        cell.step(np.zeros(2, int), h)
+    with pytest.raises(IndexError):
+        cell.step(np.array([0, 3]), h, h)
+
+
+@quick
 @given(P=counts, D=widths, V=st.integers(1, 70), seed=seeds)
 def test_embedding_gradient(path, P, D, V, seed):
     rng = np.random.default_rng(seed)

@@ -94,16 +94,22 @@ def test_a_memory_is_indexed_and_repeated_as_the_array_it_stands_for():
     ):
         memory, plain = change(memory), change(plain)
         assert len(memory) == len(plain)
-        K, (part,) = memory.by_image()
-        np.testing.assert_array_equal(np.repeat(part, K, axis=0), plain)
+        # What lies by image reads what the image holds; by caption again it is the array.
+        ones = memory.by_image(np.ones(len(plain)))
+        (part,) = memory.parts
+        read = memory.by_caption(ones[:, :, None, None] * part[:, None])
+        np.testing.assert_array_equal(read, plain)
 
 
 def test_beams_of_an_image_read_one_memory():
     values = np.zeros((4, 3, 2))
     memory = np.repeat(Memory((values,)), 5, axis=0)[np.arange(20)]
-    K, (part,) = memory.by_image()
-    assert K == 5
+    (part,) = memory.parts
     assert part is values
+    assert memory.by_image(np.arange(20)).tolist() == np.arange(20).reshape(4, 5).tolist()
+    some = memory[np.array([0, 1, 5, 16])]
+    assert len(some.parts[0]) == 3  # nobody reads the third image any more
+    assert some.by_image(np.array([1, 2, 3, 4])).tolist() == [[1, 2], [3, 0], [4, 0]]
 
 
 @attending

@@ -37,7 +37,8 @@ class _Beams(NamedTuple):
     """The hypotheses of the images that are still being captioned, K an image."""
 
     images: Array  # (N,) places in the caller's features
-    state: State  # of (N K, H) arrays
+    state: State  # of (R, H) arrays
+    rows: Array  # (N, K) int, each hypothesis's in the state; of a finished one, any
     words: Array  # (N, K, t + 1) said so far, <START> first, <NULL> after <END>
     log_probs: Array  # (N, K) float64, -inf where there is no hypothesis
     penalties: Array  # (N, K) float64, for saying what earlier groups said
@@ -60,6 +61,7 @@ def beam_search(
     length_norm: float = 0.0,
     groups: int = 1,
     diversity: float = 0.0,
+    precision: str = "float32",
     **rules: Any,
 ) -> list[list[Hypothesis]]:
     r"""Search for the likeliest captions of a batch of images, several hypotheses at a time.
@@ -90,6 +92,8 @@ def beam_search(
         G, a divisor of K.
     diversity : float
         :math:`\lambda`, nats, at least 0.
+    precision : "float32" or "bfloat16"
+        Of what the model's compiled products multiply; sums are float32.
     **rules
         Those of `Rules`: ``max_length``, ``min_length``, ``never``, ``no_repeat_ngram`` and
         ``prefix``. ``<NULL>`` may never be said.
@@ -116,6 +120,7 @@ def beam_search(
     held = Rules(**rules)
     never = (*held.never, "<NULL>")  # which is what fills up a finished caption
     numbered = dataclasses.replace(held, never=never).numbered(model.word_to_idx)
+    model = model.ready(precision)
     beams = _start(model, features, width, groups, numbered.start)
     found: list[list[Hypothesis]] = [[] for _ in beams.images]
     for length in range(1, held.max_length + 1):
@@ -143,14 +148,14 @@ def _check_options(width: int, groups: int, diversity: float) -> None:
 
 def _start(model: Speaker, features: Any, width: int, groups: int, start: int) -> _Beams:
     """Begin with one hypothesis an image and group; the others enter at the first step."""
-    first = model.start(features)
-    N = len(first[0])
-    state = tuple(np.repeat(s, width, axis=0) for s in first)
+    state = model.start(features)
+    N = len(state[0])
+    rows = np.repeat(np.arange(N)[:, None], width, axis=1)
     log_probs = np.full((N, width), -np.inf)
     log_probs[:, :: width // groups] = 0
     words = np.full((N, width, 1), start)
     none = np.zeros((N, width))
-    return _Beams(np.arange(N), state, words, log_probs, none, np.isneginf(log_probs))
+    return _Beams(np.arange(N), state, rows, words, log_probs, none, np.isneginf(log_probs))
 
 
 def _extend(
@@ -162,24 +167,27 @@ def _extend(
     # No image can keep more than K words after one hypothesis, and where words are passed over or
     # penalised in some captions only, as many words further down take their places.
     C = min(K + rules.most_repeating(said.shape[1]), len(model.word_to_idx))
-    read, never = beams.words[:, :, -1].ravel(), rules.never_at(said.shape[1])
-    (words, log_p), state = model.best_words(read, beams.state, C, never=never)
-    log_p[_among(words, rules.repeating(said))] = -np.inf
-    words, log_p = words.reshape(N, K, C), log_p.reshape(N, K, C)
-    log_p[beams.finished] = -np.inf
+    going_on = ~beams.finished  # no other is computed
+    before = tuple(s[beams.rows[going_on]] for s in beams.state)
+    read, never = beams.words[going_on, -1], rules.never_at(said.shape[1])
+    best, state = model.best_words(read, before, C, never=never)
+    best.log_p[_among(best.words, rules.repeating(said[going_on.ravel()]))] = -np.inf
+    words, log_p = np.full((N, K, C), rules.null), np.full((N, K, C), -np.inf)
+    words[going_on], log_p[going_on] = best
     log_p[beams.finished, 0] = 0  # a finished caption stays as it is
-    words[beams.finished, 0] = rules.null
     totals = beams.log_probs[:, :, None] + log_p
     words[np.isneginf(totals)] = rules.null  # of no hypothesis, and read all the same
     parent, place, penalty = _choose(beams, words, totals, groups, diversity, rules)
-    rows = (np.arange(N)[:, None] * K + parent).ravel()
+    rows = np.zeros((N, K), int)
+    rows[going_on] = np.arange(len(read))
     chosen = np.arange(N)[:, None], parent, place
-    before = np.take_along_axis(beams.words, parent[:, :, None], axis=1)
+    spoken = np.take_along_axis(beams.words, parent[:, :, None], axis=1)
     finished = np.take_along_axis(beams.finished, parent, axis=1)
     return _Beams(
         beams.images,
-        tuple(s[rows] for s in state),
-        np.concatenate([before, words[chosen][:, :, None]], axis=2),
+        state,
+        np.take_along_axis(rows, parent, axis=1),
+        np.concatenate([spoken, words[chosen][:, :, None]], axis=2),
         totals[chosen],
         penalty,
         finished | (words[chosen] == rules.end) | np.isneginf(totals[chosen]),
@@ -238,10 +246,10 @@ def _keep(beams: _Beams, images: Array) -> _Beams:
     """Go on with some of the images only."""
     if images.all():
         return beams
-    rows = np.repeat(images, beams.log_probs.shape[1])
     return _Beams(
         beams.images[images],
-        tuple(s[rows] for s in beams.state),
+        beams.state,
+        beams.rows[images],
         beams.words[images],
         beams.log_probs[images],
         beams.penalties[images],

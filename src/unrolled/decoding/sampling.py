@@ -65,6 +65,7 @@ def sample_captions(
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
+    precision: str = "float32",
     **rules: Any,
 ) -> Samples:
     r"""Draw captions word by word, :math:`w_t \sim \mathrm{softmax}(s_t / \tau)`.
@@ -89,6 +90,8 @@ def sample_captions(
         0 keeps all words.
     top_p : float
         In (0, 1]; 1 keeps all words.
+    precision : "float32" or "bfloat16"
+        Of what the model's compiled products multiply; sums are float32.
     **rules
         Those of `Rules`: ``max_length``, ``min_length``, ``never``, ``no_repeat_ngram`` and
         ``prefix``. With ``never=()`` captions are drawn from the model's own distribution, as
@@ -113,6 +116,7 @@ def sample_captions(
     _check_options(samples, temperature, top_k, top_p)
     held = Rules(**rules)
     numbered = held.numbered(model.word_to_idx)
+    model = model.ready(precision)
     start = model.start(features)
     images, max_length = len(start[0]), held.max_length
     shape, rows = (images, samples), images * samples

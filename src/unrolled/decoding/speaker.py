@@ -20,6 +20,19 @@ class Speaker(Protocol):
     def word_to_idx(self) -> Mapping[str, int]:
         """The vocabulary, with ``<NULL>``, ``<START>`` and ``<END>``."""
 
+    def ready(self, precision: str = "float32") -> Speaker:
+        """Lay weights out for many steps; they are not to change as long as it is used.
+
+        Parameters
+        ----------
+        precision : "float32" or "bfloat16"
+            Of what products multiply.
+
+        Returns
+        -------
+        Speaker
+        """
+
     def start(self, features: Any) -> State:
         """Start a caption for each image.
 
@@ -106,6 +119,20 @@ class Ensemble:
                     f"Ensemble: the vocabulary of model {number} is not that of model 1; only "
                     "models with the same words, numbered alike, can speak together"
                 )
+
+    def ready(self, precision: str = "float32") -> Ensemble:
+        """Lay the weights of all models out for many steps.
+
+        Parameters
+        ----------
+        precision : "float32" or "bfloat16"
+            Of what products multiply.
+
+        Returns
+        -------
+        Ensemble
+        """
+        return Ensemble([speaker.ready(precision) for speaker in self.speakers])
 
     def start(self, features: Sequence[Any]) -> State:
         """Start a caption for each image.

@@ -7,6 +7,7 @@ arrays whose shapes the layers have checked, and run only where `compiled` gives
 from unrolled.kernels.adam import adam_step
 from unrolled.kernels.choice import PATHS, Status, compiled, status
 from unrolled.kernels.embedding import embedding_backward
+from unrolled.kernels.packed import PackedMatrix, WordCell
 from unrolled.kernels.products import product
 from unrolled.kernels.recurrence import (
     LSTMStates,
@@ -23,7 +24,9 @@ __all__ = [
     "PATHS",
     "CrossEntropy",
     "LSTMStates",
+    "PackedMatrix",
     "Status",
+    "WordCell",
     "adam_step",
     "compiled",
     "cross_entropy",

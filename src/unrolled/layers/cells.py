@@ -59,6 +59,8 @@ class Cell(NamedTuple):
         What stands above it in a stack, where that is another cell.
     normed : Cell, optional
         The same with layer normalisation in it, where there is such.
+    read : ``(W_embed, *weights, *, precision) -> (words, state) -> state``, optional
+        Lays out float32 weights for many compiled steps, where there are kernels for them.
     """
 
     shapes: Callable[[int, int], Shapes]
@@ -71,6 +73,7 @@ class Cell(NamedTuple):
     forgets: bool = False
     above: Cell | None = None
     normed: Cell | None = None
+    read: Callable[..., Callable[[Array, State], State]] | None = None
 
 
 def _rnn_shapes(D: int, H: int) -> Shapes:
@@ -83,6 +86,13 @@ def _only_h(h0: Array, *_: Array) -> State:
 
 def _rnn_step(x: Array, state: State, Wx: Array, Wh: Array, b: Array) -> State:
     return rnn_step_forward(x, state[0], Wx, Wh, b)[:1]
+
+
+def _read(
+    W_embed: Array, Wx: Array, Wh: Array, b: Array, *, precision: str
+) -> Callable[[Array, State], State]:
+    cell = kernels.WordCell(W_embed, Wx, Wh, b, precision=precision)
+    return lambda words, state: cell.step(words, *state)
 
 
 def _lstm_shapes(D: int, H: int) -> Shapes:
@@ -119,10 +129,9 @@ def _attention_start(A: Array, *_: Array) -> State:
 
 def _attention_step(x: Array, state: State, Wx: Array, Wh: Array, Wattn: Array, b: Array) -> State:
     prev_h, prev_c, memory = state
-    K, (A,) = memory.by_image()
-    queries = prev_h.reshape(len(A), K, prev_h.shape[1])
-    alphas = softmax(queries @ A.swapaxes(1, 2) * scale_of(A))
-    attn = (alphas @ A).reshape(prev_h.shape)
+    (A,) = memory.parts
+    alphas = softmax(memory.by_image(prev_h) @ A.swapaxes(1, 2) * scale_of(A))
+    attn = memory.by_caption(alphas @ A)
     h, c, _ = attention_lstm_step_forward(x, prev_h, prev_c, attn, Wx, Wh, Wattn, b)
     return h, c, memory
 
@@ -139,10 +148,10 @@ def _additive_start(A: Array, *weights: Array) -> State:
 def _additive_step(x: Array, state: State, *weights: Array) -> State:
     prev_h, prev_c, memory = state
     Wx, Wh, Wattn, b, _, Ua, wa = weights
-    K, (A, keys) = memory.by_image()
-    queries = (prev_h @ Ua).reshape(len(A), K, 1, keys.shape[2])
+    A, keys = memory.parts
+    queries = memory.by_image(prev_h @ Ua)[:, :, None]
     alphas = softmax(np.tanh(keys[:, None] + queries) @ wa)
-    attn = (alphas @ A).reshape(prev_h.shape)
+    attn = memory.by_caption(alphas @ A)
     h, c, _ = attention_lstm_step_forward(x, prev_h, prev_c, attn, Wx, Wh, Wattn, b)
     return h, c, memory
 
@@ -175,10 +184,19 @@ _LSTM = Cell(
     members=2,
     forgets=True,
     normed=_NORMED_LSTM,
+    read=_read,
 )
 
 CELLS = {
-    "rnn": Cell(_rnn_shapes, rnn_packed_forward, rnn_packed_backward, _only_h, _rnn_step, 1),
+    "rnn": Cell(
+        _rnn_shapes,
+        rnn_packed_forward,
+        rnn_packed_backward,
+        _only_h,
+        _rnn_step,
+        members=1,
+        read=_read,
+    ),
     "lstm": _LSTM,
     "gru": Cell(_gru_shapes, gru_packed_forward, gru_packed_backward, _only_h, _gru_step, 1),
     "attention": Cell(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,6 @@ class Memory:
     rows : (R,) int, optional
         One caption an image unless given.
     """
-
-    __slots__ = ("parts", "rows")
 
     def __init__(self, parts: tuple[Array, ...], rows: Array | None = None) -> None:
         self.parts = parts
@@ -53,18 +52,45 @@ class Memory:
         """
         return Memory(self.parts, np.repeat(self.rows, repeats, axis=axis))
 
-    def by_image(self) -> tuple[int, tuple[Array, ...]]:
-        """Give the parts so that captions of an image can read them together.
+    def by_image(self, x: Array) -> Array:
+        """Lay rows out so that the captions of an image can read it together.
+
+        Parameters
+        ----------
+        x : (R, ...)
 
         Returns
         -------
-        K : int
-            Captions an image, where each has as many and they stand together, as in beam search;
-            otherwise 1, and the parts come a caption each.
-        parts : tuple of (R / K, ...) arrays
+        (M, K, ...)
+            K is the most captions that an image has; where it has fewer, zeros fill up.
         """
-        images = len(self.parts[0])
-        K = len(self) // max(images, 1)
-        if np.array_equal(self.rows, np.repeat(np.arange(images), K)):
-            return K, self.parts
-        return 1, tuple(part[self.rows] for part in self.parts)
+        laid = np.zeros((len(self.parts[0]), self._most, *x.shape[1:]), x.dtype)
+        laid[self.rows, self._places] = x
+        return laid
+
+    def by_caption(self, laid: Array) -> Array:
+        """Give the rows that `by_image` laid out, or what has become of them.
+
+        Parameters
+        ----------
+        laid : (M, K, ...)
+
+        Returns
+        -------
+        (R, ...)
+        """
+        taken: Array = laid[self.rows, self._places]
+        return taken
+
+    @functools.cached_property
+    def _places(self) -> Array:
+        """Which of its image's captions each caption is, (R,)."""
+        order = np.argsort(self.rows, kind="stable")
+        grouped = self.rows[order]
+        places = np.empty_like(self.rows)
+        places[order] = np.arange(len(grouped)) - np.searchsorted(grouped, grouped)
+        return places
+
+    @property
+    def _most(self) -> int:
+        return int(self._places.max(initial=-1)) + 1

@@ -146,10 +146,8 @@ def best_words(
     check_floats(where, h=h, w=w, b=b)
     size = check_shapes(where, h=(h, "P H"), w=(w, "H V"), b=(b, "V"))
     check_precision(where, precision)
-    if not 1 <= count <= size["V"]:
-        raise InputError(f"{where}: count must be from 1 to the {size['V']} words, got {count}")
-    penalty = np.zeros(size["V"], h.dtype)
-    penalty[list(never)] = -np.inf
+    check_count(where, count, size["V"])
+    penalty = penalty_of(b, never)
     if steps_compiled(h):
         log_p, words = kernels.top_words(h, w, b, penalty, count, precision=precision)
         return BestWords(words, log_p)
@@ -161,3 +159,42 @@ def best_words(
     order = np.argsort(-np.take_along_axis(scores, words, axis=1), axis=1, kind="stable")
     words = np.take_along_axis(words, order, axis=1)
     return BestWords(words, np.take_along_axis(scores, words, axis=1) - log_total)
+
+
+def check_count(where: str, count: int, words: int) -> None:
+    """Hold a number of words to choose to being one of those there are.
+
+    Parameters
+    ----------
+    where : str
+        The function that asks, for the message.
+    count : int
+    words : int
+        V.
+
+    Raises
+    ------
+    InputError
+        If count is below 1 or above V.
+    """
+    if not 1 <= count <= words:
+        raise InputError(f"{where}: count must be from 1 to the {words} words, got {count}")
+
+
+def penalty_of(b: Array, never: Sequence[int]) -> Array:
+    """Give what is added to scores so that some words are not chosen.
+
+    Parameters
+    ----------
+    b : (V,) float
+        The scores' bias.
+    never : sequence of int
+
+    Returns
+    -------
+    (V,), dtype of b
+        -inf for these words, otherwise 0.
+    """
+    penalty = np.zeros_like(b)
+    penalty[list(never)] = -np.inf
+    return penalty

@@ -69,12 +69,13 @@ def reference(work: Work) -> float:
     return float(np.mean([model.loss(x.astype(np.float64), y).loss for x, y in pairs]))
 
 
-def decode(work: Work) -> Run:
+def decode(work: Work, precision: str) -> Run:
     """Caption the rows; the outcome is the captions as word ids.
 
     Parameters
     ----------
     work : Work
+    precision : str
 
     Returns
     -------
@@ -86,7 +87,7 @@ def decode(work: Work) -> Run:
         found = []
         for start in range(0, len(rows), TOGETHER):
             part = rows[start : start + TOGETHER]
-            found += beam_search(model, part, width=width, max_length=LONGEST)
+            found += beam_search(model, part, width=width, max_length=LONGEST, precision=precision)
         return [best.words for best, *_ in found]
 
     return run
@@ -164,9 +165,14 @@ def settings(work: Work) -> list[Setting]:
     """
     compiled = kernels.compiled() is not None
     if work.task == "decode":
-        other = OTHER_WORDS["float32"]
-        found = [Setting("unrolled float32", "unrolled", decode, other)] if compiled else []
-        return [*found, Setting("unrolled numpy", "numpy", decode, other, NUMPY)]
+        found = [
+            Setting(
+                f"unrolled {each}", "unrolled", partial(decode, precision=each), OTHER_WORDS[each]
+            )
+            for each in (PRECISIONS if compiled else ())
+        ]
+        text, other = partial(decode, precision="float32"), OTHER_WORDS["float32"]
+        return [*found, Setting("unrolled numpy", "numpy", text, other, NUMPY)]
     make = {"step": step, "epoch": epoch, "product": multiply}[work.task]
     wrong = OTHER_LOSS if work.task == "epoch" else LOSS
     found = [
