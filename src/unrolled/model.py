@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -325,13 +326,15 @@ class CaptioningRNN:
         grads["b_vocab"] = db_vocab
         return LossAndGrads(loss + penalty, grads)
 
-    def start(self, features: Array) -> State:
+    def start(self, features: Array, *, precision: str = "float32") -> State:
         """Start a caption for each image.
 
         Parameters
         ----------
         features : (N, D), the model's dtype
             Or (N, L, D) for a cell that attends.
+        precision : "float32" or "bfloat16"
+            Of what the projection multiplies.
 
         Returns
         -------
@@ -344,7 +347,7 @@ class CaptioningRNN:
             If the features do not fit the model.
         """
         features = self._check_features(features)
-        return self._cell.start(self._project(features), *self._cell_weights())
+        return self._cell.start(self._project(features, precision), *self._cell_weights())
 
     def step(self, words: Array, state: State) -> tuple[Array, State]:
         """Read one word of each caption and score the next.
@@ -375,8 +378,9 @@ class CaptioningRNN:
         Parameters
         ----------
         precision : "float32" or "bfloat16"
-            Of what the compiled products of an RNN, an LSTM and the vocabulary layer multiply;
-            sums, and so log-probabilities, are float32. Faster where the CPU has bfloat16 units.
+            Of what the products of the features, of an RNN or LSTM where it is compiled, and of
+            the vocabulary layer multiply; sums, and so log-probabilities, are float32. Faster
+            where the CPU has bfloat16 units.
 
         Returns
         -------
@@ -390,9 +394,10 @@ class CaptioningRNN:
             If there is no such precision.
         """
         weights = self._cell_weights()
+        start = functools.partial(self.start, precision=precision)
         outer = self.params["W_embed"], self._vocab_weights(), self.params["b_vocab"]
         return ReadySpeaker(
-            self.word_to_idx, self.start, self._cell, weights, *outer, precision=precision
+            self.word_to_idx, start, self._cell, weights, *outer, precision=precision
         )
 
     def _advance(self, words: Array, state: State) -> State:
