@@ -192,7 +192,7 @@ def test_lstm_numbers():
 def test_attention_lstm_numbers():
     """Those of EECS 498, whose grid of locations comes last."""
     N, D, H, T = 2, 5, 4, 3
-    h, _ = layers.attention_lstm_forward(
+    h, cache = layers.attention_lstm_forward(
         line(-0.4, 0.6, N, T, D),
         line(-0.4, 1.8, N, H, 4, 4),
         line(-0.2, 0.9, D, 4 * H),
@@ -213,6 +213,8 @@ def test_attention_lstm_numbers():
         ],
     ]
     np.testing.assert_allclose(h, expected, **EIGHT_DECIMALS)
+    np.testing.assert_array_equal(cache.final_h, h[:, -1])
+    np.testing.assert_array_equal(cache.final_c, cache.c[-N:])
 
 
 @pytest.mark.parametrize(

@@ -49,12 +49,18 @@ class AttentionLSTMCache(NamedTuple):
     @property
     def final_h(self) -> Array:
         """Hidden state after the last token of each sequence, (N, H)."""
-        return last_states(self.h, self.A.mean(axis=1), self.batch_sizes)
+        return last_states(self.h, self._start, self.batch_sizes)
 
     @property
     def final_c(self) -> Array:
         """Cell state after the last token of each sequence, (N, H)."""
-        return last_states(self.c, self.A.mean(axis=1), self.batch_sizes)
+        return last_states(self.c, self._start, self.batch_sizes)
+
+    @property
+    def _start(self) -> Array:
+        """Mean of the locations, (N, H): they are (N, L, H), or the assignment's (N, H, Y, X)."""
+        mean: Array = self.A.mean(axis=1 if self.A.ndim == 3 else (2, 3))
+        return mean
 
 
 class StepsBack(NamedTuple):
