@@ -237,6 +237,21 @@ def test_stopped_and_gone_on_with(tmp_path, steps):
     assert all_bytes(tmp_path / "whole") == all_bytes(tmp_path / "parts")
 
 
+@pytest.mark.parametrize(
+    ("baseline", "samples"), [("samples", 1), ("greedy", 0), ("mean", 5), ("samples", 0)]
+)
+def test_a_baseline_that_there_is_not(baseline, samples):
+    with pytest.raises(InputError, match=f"got '{baseline}' and {samples} samples"):
+        self_critical_loss(
+            tiny_model(),
+            FEATURES,
+            reward,
+            np.random.default_rng(0),
+            samples=samples,
+            baseline=baseline,
+        )
+
+
 def test_a_reward_is_needed():
     model = tiny_run.make_model()
     with pytest.raises(InputError, match="the self-critical objective needs a reward"):

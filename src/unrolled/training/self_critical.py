@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unrolled.decoding import sample_captions
+from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
 from unrolled.model import CaptioningRNN
 
@@ -73,12 +74,23 @@ def self_critical_loss(
     -------
     SelfCriticalLoss
 
+    Raises
+    ------
+    InputError
+        If there is no such baseline, or none to be had of so few samples.
+
     References
     ----------
     Williams (1992), REINFORCE; Rennie et al. (2017), "Self-critical sequence training for image
     captioning", equations 5 to 9 (greedy); Luo (2020), "A better variant of self-critical sequence
     training", equation 5 (samples).
     """
+    least = {"samples": 2, "greedy": 1}.get(baseline)
+    if least is None or samples < least:
+        raise InputError(
+            'self_critical_loss: baseline must be "samples", of 2 samples or more, or "greedy", '
+            f"of 1 or more; got {baseline!r} and {samples} samples"
+        )
     N, K = len(features), samples
     drawn = sample_captions(model, features, rng, samples=K, max_length=max_length, never=())
     longest = int(drawn.lengths.max(initial=1))
