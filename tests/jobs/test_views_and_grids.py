@@ -14,6 +14,7 @@ from unrolled.jobs.evaluate import evaluate
 from unrolled.jobs.features import photos_by_name, write_features
 from unrolled.jobs.scoring import validation_loss
 from unrolled.jobs.train import train_run
+from unrolled.model import CaptioningRNN
 from unrolled.vision import VIEWS, Encoder
 
 LOCATIONS = 4
@@ -155,6 +156,19 @@ def test_a_run_on_views_goes_on_bit_for_bit(config, view_store, tmp_path):
     list(train_run(plain, tmp_path / "plain"))
     with pytest.raises(AssertionError):
         assert_same_run(tmp_path / "run", tmp_path / "plain")
+
+
+def test_the_validation_loss_is_of_the_words_alone(config, view_store, tmp_path):
+    data = prepared(config(data={"features": str(view_store)}).data, tmp_path, grid=True)
+    words = data.vocabulary.word_to_idx
+    plain, penalised = (
+        CaptioningRNN(words, DIM, 8, 8, "attention", seed=0, attention_penalty=penalty)
+        for penalty in (0.0, 1.0)
+    )
+    loss = validation_loss(plain, data.dev)
+    assert loss == pytest.approx(np.log(len(words)), abs=0.5)
+    assert validation_loss(penalised, data.dev) == loss
+    assert penalised.attention_penalty == 1.0
 
 
 def test_a_run_on_views_is_scored_on_whole_photos(config, flickr8k, view_store, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from pathlib import Path
@@ -67,7 +68,7 @@ class ScoredRun:
 
 
 def validation_loss(model: CaptioningRNN, split: Split) -> float:
-    """Take the loss over a split's captions, nothing dropped.
+    """Take the loss of a split's words, nothing dropped and no attention penalised.
 
     Parameters
     ----------
@@ -80,6 +81,8 @@ def validation_loss(model: CaptioningRNN, split: Split) -> float:
         Nats per token.
     """
     nats = tokens = 0.0
+    model = copy.copy(model)
+    model.attention_penalty = 0.0  # it is no word's
     features = RowsOfFeatures(split.features, split.caption_rows)
     for start in range(0, len(split.captions), SCORING_BATCH):
         rows = slice(start, start + SCORING_BATCH)
