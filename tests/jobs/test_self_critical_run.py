@@ -6,11 +6,14 @@ from training_runs import assert_same_run, of_kind, run_until
 
 from small_world import read_events, write_store
 from unrolled.captioner import Captioner
-from unrolled.data import tokenize
+from unrolled.data import Vocabulary, tokenize
+from unrolled.data.vocabulary import SPECIALS
 from unrolled.errors import CheckpointError, InputError
 from unrolled.jobs.data import prepare
 from unrolled.jobs.rewards import CiderReward
+from unrolled.jobs.starting import load_start
 from unrolled.jobs.train import train_run
+from unrolled.model import CaptioningRNN
 from unrolled.training import EpochDone
 
 REWARDED = {"objective": "self-critical", "learning_rate": 0.01, "schedule": "constant"}
@@ -75,6 +78,27 @@ def test_a_captioner_of_another_make_is_refused(config, taught, tmp_path, change
         list(train_run(config(start=taught, **changes), tmp_path / "run"))
     drops = config(start=taught, model={"dropout": 0.1, "feature_dropout": 0.1}, epochs=1)
     list(train_run(drops, tmp_path / "run"))
+
+
+def test_features_are_standardised_as_they_were(config, taught, tmp_path):
+    standardised = config(epochs=1, data={"standardise": True})
+    with pytest.raises(InputError, match="for features as they are; leave out standardise"):
+        list(train_run(config(start=taught, data={"standardise": True}), tmp_path / "run"))
+    list(train_run(standardised, tmp_path / "other"))
+    start = str(tmp_path / "other" / "last")
+    for name, data in (("said", {"standardise": True}), ("unsaid", {})):
+        run_until(0, config(start=start, data=data), tmp_path / name)
+        ours, theirs = (Captioner.load(p).model.scaling for p in (tmp_path / name / "last", start))
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_second_phase_may_penalise_attention_otherwise(config, tmp_path):
+    words = Vocabulary(SPECIALS)
+    first = CaptioningRNN(words.word_to_idx, 3, 8, 8, "attention", attention_penalty=1.0)
+    Captioner(first, words, {"name": "made-up"}).save(tmp_path / "first")
+    model = {"cell_type": "attention", "dropout": 0.0, "attention_penalty": 0.0}
+    start = load_start(config(start=str(tmp_path / "first"), model=model))
+    assert start.model.attention_penalty == 1.0
 
 
 def test_features_of_another_encoder_are_refused(config, taught, tmp_path):

@@ -46,7 +46,8 @@ class DataConfig:
         also its four corners.
     standardise : bool
         Bring each feature to a mean of zero and a deviation of one over the training photos; what
-        it takes to do so becomes part of the model.
+        it takes to do so becomes part of the model. A run that begins with a captioner does to
+        features what that does, and may not ask for more.
     min_count : int
         Times a word must stand in the training captions to be in the vocabulary.
     max_words : int

@@ -11,7 +11,7 @@ from unrolled.jobs.config import ModelConfig, RunConfig
 from unrolled.jobs.data import TrainingData
 from unrolled.model import CaptioningRNN
 
-_MAY_CHANGE = ("dropout", "feature_dropout", "precision", "forget_bias")
+_MAY_CHANGE = ("dropout", "feature_dropout", "attention_penalty", "precision", "forget_bias")
 """Settings of a model that do not say what its weights are."""
 
 
@@ -48,9 +48,14 @@ def load_start(config: RunConfig) -> Captioner:
     CheckpointError
         If there is none, or it is damaged.
     InputError
-        If its model is of another make than the run's.
+        If its model is of another make than the run's, or does not standardise where the run shall.
     """
     start = Captioner.load(config.training.start)
+    if config.data.standardise and start.model.scaling is None:
+        raise InputError(
+            f"the run cannot begin with {config.training.start}: its weights are for features as "
+            "they are; leave out standardise, or begin with another captioner"
+        )
     theirs = ModelConfig(**model_section(start))
     changes = [
         f"{field.name} is {getattr(theirs, field.name)!r} there and "

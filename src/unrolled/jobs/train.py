@@ -169,7 +169,7 @@ def _new_captioner(
         seed=config.training.seed,
         **dataclasses.asdict(config.model),
     )
-    if config.data.standardise:
+    if config.data.standardise and not start:
         model.scaling = measure_scaling(data.train)
     if start:
         begin_with(model, start, data, config.training.start)
