@@ -156,6 +156,20 @@ def test_lstm_carries_the_cell_state_both_ways(path):
     np.testing.assert_array_equal(dc, before)
 
 
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_lstm_gives_its_last_states(path, steps):
+    rng = np.random.default_rng(7)
+    N, D, H = 3, 2, 17
+    x, h0, Wx, Wh, b, c0 = draw(
+        rng, (N, steps, D), (N, H), (D, 4 * H), (H, 4 * H), (4 * H,), (N, H)
+    )
+    _, cache = layers.lstm_forward(x, h0, Wx, Wh, b, c0=c0)
+    args = wide(x, h0, Wx, Wh, b)
+    _, want = layers.lstm_forward(*args, c0=c0.astype(np.float64))
+    close(cache.final_h, want.final_h, 1e-5)
+    close(cache.final_c, want.final_c, 1e-5)
+
+
 @pytest.mark.parametrize("size", [1e4, 1e38, 1e-42])
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
 def test_recurrence_of_huge_and_denormal_inputs_stays_finite(path, cell, size):

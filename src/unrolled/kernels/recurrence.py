@@ -64,8 +64,10 @@ def unstripped(kept: Array, width: int) -> Array:
     (P, H) or (P, G H)
     """
     strips, tokens = kept.shape[:2]
-    apart = kept.reshape(strips, tokens, -1, _STRIP).transpose(1, 2, 0, 3)
-    whole: Array = apart.reshape(tokens, -1, strips * _STRIP)[:, :, :width].reshape(tokens, -1)
+    gates = 1 if kept.ndim == 3 else kept.shape[2]  # spelled out: without tokens, -1 says nothing
+    apart = kept.reshape(strips, tokens, gates, _STRIP).transpose(1, 2, 0, 3)
+    padded = apart.reshape(tokens, gates, strips * _STRIP)
+    whole: Array = padded[:, :, :width].reshape(tokens, gates * width)
     return whole
 
 
