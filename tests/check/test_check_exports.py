@@ -101,6 +101,18 @@ def test_exit_status_2_and_results_for_gradescope_all_the_same(cli, tmp_path):
     assert cli("check", path, "--gradescope", tmp_path / "no" / "where").code == 2
 
 
+def test_what_is_no_text_is_written_all_the_same(cli, tmp_path):
+    path, results = tmp_path / "rnn_layers.py", tmp_path / "results.json"
+    path.write_text(
+        'def rnn_step_forward(x, prev_h, Wx, Wh, b):\n    raise ValueError("\\udc80")\n',
+        encoding="utf-8",
+    )
+    junit = tmp_path / "junit.xml"
+    assert cli("check", path, "--gradescope", results, "--junit", junit).code == 1
+    assert "ValueError" in json.loads(results.read_text(encoding="utf-8"))["tests"][0]["output"]
+    ElementTree.fromstring(junit.read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("text", ["[1]", '{"rnn_forward": -1}', '{"rnn_fourward": 1}', "no"])
 def test_points_that_cannot_be(tmp_path, text):
     path = tmp_path / "points.json"

@@ -9,6 +9,7 @@ import planted
 import pytest
 
 from unrolled.check import Limits, check_path
+from unrolled.errors import InputError
 
 RIGHT = (planted.SOLUTION / planted.LAYERS).read_text(encoding="utf-8")
 HOSTILE = {
@@ -27,13 +28,53 @@ HOSTILE = {
 }
 
 
-def test_hostile_functions_end_and_the_others_go_on(tmp_path: Path):
-    text = RIGHT
-    for name, (line, _) in HOSTILE.items():
+ESCAPING = {
+    "rnn_step_forward": ("open('a', 'w').close(); os.rename('a', OUTSIDE)", "forbidden"),
+    "word_embedding_forward": ("os.mkdir(OUTSIDE)", "forbidden"),
+    "lstm_step_forward": (
+        "os.open('a', os.O_CREAT | os.O_WRONLY, dir_fd=os.open(os.path.dirname(OUTSIDE), 0))",
+        "forbidden",
+    ),
+    "temporal_affine_forward": ("os.chmod(os.open(BESIDE, 0), 0o777)", "forbidden"),
+    "temporal_softmax_loss": (
+        "open('answer.json', 'w').write('[]'); np.savez('answer.npz'); os._exit(0)",
+        "exits",
+    ),
+}
+
+
+def written(path: Path, lines: dict[str, tuple[str, str]], before: str = "") -> Path:
+    text = before + RIGHT
+    for name, (line, _) in lines.items():
         head = text.index("\n", text.index(f"def {name}(")) + 1
         text = text[:head] + f"    {line}\n" + text[head:]
-    path = tmp_path / "rnn_layers.py"
     path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_leaves_its_folder_is_refused_and_a_forged_answer_is_none(tmp_path: Path):
+    beside = tmp_path / "mine"
+    beside.touch(mode=0o600)
+    before = f"import os\nOUTSIDE, BESIDE = {str(tmp_path / 'a')!r}, {str(beside)!r}\n"
+    report = check_path(written(tmp_path / "rnn_layers.py", ESCAPING, before))
+    found = {f.name: (f.status, f.diagnoses[0].code) for f in report.functions if f.diagnoses}
+    assert {name: found[name] for name in ESCAPING} == {
+        name: ("error", code) for name, (_, code) in ESCAPING.items()
+    }
+    assert beside.stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(float("nan")), Limits(float("inf")), Limits(10, 1 << 60), Limits(0)]
+)
+def test_limits_that_cannot_be(tmp_path: Path, limits: Limits):
+    with pytest.raises(InputError, match="limits"):
+        check_path(tmp_path, limits=limits)
+
+
+def test_hostile_functions_end_and_the_others_go_on(tmp_path: Path):
+    path = written(tmp_path / "rnn_layers.py", HOSTILE)
     report = check_path(path, limits=Limits(seconds=2))
     found = {f.name: (f.status, [d.code for d in f.diagnoses]) for f in report.functions}
     for name, (_, code) in HOSTILE.items():

@@ -124,6 +124,14 @@ def test_what_cannot_be_used_is_said(tmp_path, text, said):
         check_path(path)
 
 
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"cells": 3}', "[" * 100_000])
+def test_notebook_that_cannot_be_read_is_named(tmp_path, text):
+    path = tmp_path / "mine.ipynb"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"mine\.ipynb: a notebook that cannot be read"):
+        check_path(path)
+
+
 def test_no_such_path_and_no_such_profile(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         check_path(tmp_path / "nowhere")

@@ -23,6 +23,7 @@ from unrolled.check.spec import KNOWN, MODEL, PROFILES, specs_of
 from unrolled.errors import InputError
 
 Progress = Callable[[str, int, int], None]
+MOST = Limits(seconds=86_400.0, megabytes=1 << 20)
 
 
 def check_path(
@@ -58,8 +59,11 @@ def check_path(
     """
     _check_profile(profile)
     limits = limits or Limits()
-    if limits.seconds <= 0 or limits.megabytes <= 0:
-        raise InputError("check: the limits must be above zero")
+    if not (0 < limits.seconds <= MOST.seconds and 0 < limits.megabytes <= MOST.megabytes):
+        raise InputError(
+            f"check: the limits must be above 0, and at most {MOST.seconds:g} seconds and "
+            f"{MOST.megabytes} megabytes, got {limits.seconds:g} and {limits.megabytes}"
+        )
     begin = time.monotonic()
     submission = read_submission(Path(path), profile)
     if submission.profile == "torch" and importlib.util.find_spec("torch") is None:

@@ -30,6 +30,7 @@ REFUSED = {
     "os.killpg": "stop another process",
     "ctypes.dlopen": "load machine code",
     "ctypes.dlsym": "load machine code",
+    "os.mkdir": "make a folder",
     "os.remove": "delete a file",
     "os.rmdir": "delete a folder",
     "os.rename": "rename a file",
@@ -38,11 +39,22 @@ REFUSED = {
     "os.truncate": "change a file",
     "os.chmod": "change a file",
     "os.chown": "change a file",
+    "os.utime": "change a file",
+    "os.setxattr": "change a file",
+    "os.removexattr": "change a file",
     "shutil.rmtree": "delete a folder",
     "shutil.move": "move a file",
 }
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
-INSIDE = ("os.remove", "os.rmdir", "os.rename", "os.truncate", "shutil.rmtree", "os.chmod")
+INSIDE = {  # what may be done in the one folder, and how many of its arguments are paths
+    "os.mkdir": 1,
+    "os.remove": 1,
+    "os.rmdir": 1,
+    "os.rename": 2,
+    "os.truncate": 1,
+    "os.chmod": 1,
+    "shutil.rmtree": 1,
+}
 
 
 def own_network() -> bool:
@@ -73,13 +85,13 @@ def refuse(folder: str, raised: Callable[[str], BaseException]) -> None:
         Makes the error from what was tried.
     """
     home = os.path.realpath(folder) + os.sep
-    realpath, fspath, devnull = os.path.realpath, os.fspath, os.devnull
+    realpath, fspath, isdir, devnull = os.path.realpath, os.fspath, os.path.isdir, os.devnull
 
     def outside(path: Any) -> bool:
         try:
             place = realpath(fspath(path))
-        except (TypeError, ValueError):
-            return False
+        except (TypeError, ValueError):  # the number of an open file, which may be any
+            return True
         text = place if isinstance(place, str) else place.decode("utf-8", "surrogateescape")
         return not (text.startswith(home) or text == devnull)
 
@@ -87,9 +99,14 @@ def refuse(folder: str, raised: Callable[[str], BaseException]) -> None:
         if event == "open":
             path, mode, flags = args
             writes = bool(flags & WRITING) if isinstance(flags, int) else "r" not in (mode or "r")
-            if writes and not isinstance(path, int) and outside(path):
-                raise raised("write a file")
-        elif event in REFUSED and not (event in INSIDE and not outside(args[0])):
+            if isinstance(path, int):
+                return
+            # An open folder would do for a path that is not seen here (os.open's dir_fd).
+            if (writes or (mode is None and isdir(path))) and outside(path):
+                raise raised("write a file" if writes else "open a folder")
+        elif event in REFUSED and (
+            event not in INSIDE or any(outside(path) for path in args[: INSIDE[event]])
+        ):
             raise raised(REFUSED[event])
 
     sys.addaudithook(hook)

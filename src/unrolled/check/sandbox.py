@@ -140,6 +140,8 @@ class Sandbox:
                 return Ended(None, "too-much-output")
             name = SIGNALS.get(ended["code"], f"signal {ended['code']}")
             return Ended(None, "crashes", {"signal": name})
+        if ended["ended"] != "answer":
+            return Ended(None, "exits")
         try:
             return Ended(wire.read(folder / "answer"))
         except (OSError, ValueError):

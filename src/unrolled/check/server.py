@@ -12,6 +12,7 @@ import io
 import json
 import os
 import resource
+import secrets
 import signal
 import sys
 import time
@@ -41,16 +42,19 @@ def main() -> None:
 
 def _serve(request: dict[str, Any]) -> dict[str, Any]:
     """Fork, wait, and leave nothing running."""
+    done = 1 + secrets.randbelow(255)  # no exit that the student's code knows is the end of ours
     child = os.fork()
     if child == 0:
-        code = 70
+        code = 0
         try:
             _work(request)
-            code = 0
+            code = done
         finally:
             os._exit(code)
     ended = _wait(child, request["seconds"])
     _sweep(child)
+    if ended == {"ended": "exit", "code": done}:
+        return {"ended": "answer"}
     return ended
 
 

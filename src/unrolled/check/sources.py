@@ -127,7 +127,7 @@ def _read(path: Path) -> Source | None:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    text = _notebook_text(raw) if path.suffix == ".ipynb" else _decoded(raw)
+    text = _notebook_text(path, raw) if path.suffix == ".ipynb" else _decoded(raw)
     return _looked_through(path, text)
 
 
@@ -144,7 +144,7 @@ def _decoded(raw: bytes) -> str:
     return "\n".join("" if re.match(r"^\s*(get_ipython\(|%|!)", line) else line for line in lines)
 
 
-def _notebook_text(raw: bytes) -> str:
+def _notebook_text(path: Path, raw: bytes) -> str:
     """Put a notebook's code cells together, definitions alone: it is not run from top to bottom."""
     try:
         book = json.loads(raw.decode("utf-8-sig"))
@@ -152,7 +152,7 @@ def _notebook_text(raw: bytes) -> str:
         cells = [c for sheet in sheets for c in sheet["cells"] if c.get("cell_type") == "code"]
         texts = ["".join(c.get("source", c.get("input", ""))) for c in cells]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"a notebook that cannot be read ({error})") from error
+        raise DataError(f"{path}: a notebook that cannot be read ({error})") from error
     return "\n\n".join(kept for kept in map(_cell_text, texts) if kept)
 
 

@@ -156,6 +156,7 @@ def _check_place(place: Path | None) -> None:
 
 def _write(place: Path, text: str) -> None:
     try:
-        place.write_text(text, encoding="utf-8")
+        # What a file says, and its name, may hold what is no text.
+        place.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UnrolledError(f"{place}: cannot be written ({error.strerror})") from error
