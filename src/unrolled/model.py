@@ -40,6 +40,9 @@ from unrolled.layers.speaking import ReadySpeaker
 from unrolled.layers.stack import stacked
 from unrolled.layers.vocabulary import BestWords
 
+MOST_LAYERS = 100
+"""More layers than that nobody stacks: a stranger's file may not make us count them."""
+
 
 class LossAndGrads(NamedTuple):
     """A loss in nats per caption, and the gradient of every parameter."""
@@ -138,6 +141,10 @@ class CaptioningRNN:
         sizes = {"input_dim": input_dim, "wordvec_dim": wordvec_dim, "hidden_dim": hidden_dim}
         for name, size in {**sizes, "num_layers": num_layers}.items():
             _check_count("CaptioningRNN", name, size, least=1)
+        if num_layers > MOST_LAYERS:
+            raise InputError(
+                f"CaptioningRNN: num_layers must be at most {MOST_LAYERS}, got {num_layers}"
+            )
         if cell_type not in tuple(CELLS):
             raise InputError(
                 f"CaptioningRNN: cell_type must be one of {', '.join(CELLS)}, got {cell_type!r}"
@@ -169,7 +176,7 @@ class CaptioningRNN:
             raise DTypeError(f"CaptioningRNN: dtype must be floating point, got {self.dtype}")
         self.dropout = dropout
         self.feature_dropout = feature_dropout
-        self.attention_penalty = attention_penalty
+        self.attention_penalty = float(attention_penalty)  # a NumPy one would widen gradients
         self.tie_weights = tie_weights
         self.precision = choose_precision("CaptioningRNN", precision, hidden_dim)
         self.scaling: FeatureScaling | None = None

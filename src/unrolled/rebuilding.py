@@ -17,13 +17,10 @@ from unrolled.errors import CheckpointError
 from unrolled.layers.arrays import Array
 from unrolled.layers.cells import CELLS
 from unrolled.layers.scaling import FeatureScaling
-from unrolled.model import CaptioningRNN, parameter_shapes
+from unrolled.model import MOST_LAYERS, CaptioningRNN, parameter_shapes
 
 SCALING = ("feature_mean", "feature_scale")
 """What `FeatureScaling` is saved as, beside the parameters."""
-
-MOST_LAYERS = 100
-"""More layers than that nobody stacks: a stranger's file may not make us count them."""
 
 DTYPES = ("float32", "float64")
 """What a model calculates in."""

@@ -111,6 +111,7 @@ def test_a_number_that_is_not_finite_is_refused(value):
         ({"zzz": {}}, "here: section 'zzz' is unknown; there are data, model, training, decoding"),
         ({"data": {"min_cout": 1}}, "[data]: key 'min_cout' is unknown; did you mean min_count?"),
         ({"model": {"hiden": 1}}, "[model]: key 'hiden' is unknown; did you mean hidden_dim?"),
+        ({"model": {"num_layers": 101}}, "num_layers must be at most 100, got 101"),
         ({"model": {"qqq": 1}}, "key 'qqq' is unknown; there are cell_type, wordvec_dim"),
         ({"training": 3}, "[training] must be a section of keys, got 3"),
     ],

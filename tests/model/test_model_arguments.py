@@ -151,6 +151,7 @@ def test_the_vocabulary_is_a_copy():
         ({"wordvec_dim": -1}, "wordvec_dim"),
         ({"hidden_dim": 2.0}, "hidden_dim"),
         ({"num_layers": 0}, "num_layers"),
+        ({"num_layers": 101}, "num_layers must be at most 100"),
         ({"layer_norm": True, "cell_type": "rnn"}, "layer_norm"),
         ({"hidden_dim": "5"}, "hidden_dim"),
         ({"dropout": 1.0}, "dropout"),

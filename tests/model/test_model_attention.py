@@ -120,3 +120,10 @@ def test_the_penalty_is_on_what_each_location_weighed(cell_type):
     more = penalised.loss(features, CAPTIONS).loss - plain.loss(features, CAPTIONS).loss
     expected = sum(6 * (1 - words / 6) ** 2 for words in (3, 4, 1))
     assert more == pytest.approx(0.7 * expected / 3, rel=1e-9)
+
+
+def test_a_penalty_that_is_numpys_widens_nothing():
+    model = CaptioningRNN(WORDS, D, W, H, "attention", attention_penalty=np.float64(0.7))
+    features = images_for("attention", 3, D).astype(np.float32)
+    loss, grads = model.loss(features, CAPTIONS)
+    assert {loss.dtype, *(grad.dtype for grad in grads.values())} == {np.dtype(np.float32)}

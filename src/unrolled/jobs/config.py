@@ -15,6 +15,7 @@ from unrolled.captioner import Decoding
 from unrolled.errors import InputError, MissingExtraError
 from unrolled.layers.cells import CELLS
 from unrolled.layers.precision import AUTO, choose_precision
+from unrolled.model import MOST_LAYERS
 from unrolled.training import TrainingConfig
 from unrolled.vision.views import AUGMENTATIONS
 
@@ -99,6 +100,10 @@ class ModelConfig:
     def __post_init__(self) -> None:
         """Hold every value to what a model can be built with, long before one is built."""
         _check_counts("model", self, "wordvec_dim", "hidden_dim", "num_layers")
+        if self.num_layers > MOST_LAYERS:
+            raise InputError(
+                f"model: num_layers must be at most {MOST_LAYERS}, got {self.num_layers}"
+            )
         if self.cell_type not in CELLS:
             raise InputError(
                 f"model: cell_type must be one of {', '.join(CELLS)}, got {self.cell_type!r}"
