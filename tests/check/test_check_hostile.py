@@ -75,7 +75,7 @@ def test_limits_that_cannot_be(tmp_path: Path, limits: Limits):
 
 def test_hostile_functions_end_and_the_others_go_on(tmp_path: Path):
     path = written(tmp_path / "rnn_layers.py", HOSTILE)
-    report = check_path(path, limits=Limits(seconds=2))
+    report = check_path(path, limits=Limits(seconds=6))
     found = {f.name: (f.status, [d.code for d in f.diagnoses]) for f in report.functions}
     for name, (_, code) in HOSTILE.items():
         partner = name.replace("_backward", "_forward")
@@ -104,7 +104,7 @@ def test_hostile_backward(tmp_path: Path, line: str, code: str | None):
     head = RIGHT.index("\n", head) + 1
     path = tmp_path / "layers.py"
     path.write_text(RIGHT[:head] + f"    {line}\n" + RIGHT[head:], encoding="utf-8")
-    report = check_path(path, limits=Limits(seconds=2))
+    report = check_path(path, limits=Limits(seconds=6))
     results = {f.name: f for f in report.functions}
     mine = results.pop("word_embedding_backward")
     if code:
