@@ -208,7 +208,7 @@ def test_our_greedy_decoding_says_the_likeliest_word_but_those_never_said():
             scores[:, never] = -np.inf
             words.append(int(scores.argmax()))
         said.append(tuple(w for w in words if w not in (start, end)))
-    assert decode(work)() == said
+    assert decode(work, "float32")() == said
 
 
 def test_an_epoch_trains_and_comes_to_a_loss_that_another_precision_comes_to_too():
