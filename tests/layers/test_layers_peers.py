@@ -238,7 +238,7 @@ def test_gru(torch, dtype):
     h, cache = layers.gru_packed_forward(x[sequence, step], h0[order], Wx, Wh, b, bn, batch_sizes)
     grads = layers.gru_packed_backward(dh[sequence, step], cache)
     assert_close([h, cache.final_h], [out.data, final_h[0][order]], dtype)
-    of_peer = [getattr(peer, name).grad.T for name, _ in peer.named_parameters()]
+    of_peer = [np.asarray(getattr(peer, name).grad).T for name, _ in peer.named_parameters()]
     dWx, dWh, db, dbh = of_peer
     dx, dh0 = inputs[0].grad[sequence, step], inputs[1].grad[order]
     assert_close(grads, [dx, dh0, dWx, dWh, db, dbh[2 * H :]], dtype)
