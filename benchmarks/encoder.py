@@ -154,8 +154,9 @@ def main() -> None:
     pinned = pin(args.threads)
     with tempfile.TemporaryDirectory() as folder:
         encoder = Encoder.load(args.encoder, threads=args.threads)
-        paths = photo_files(args, encoder.size, Path(folder))
-        photos = np.stack([load_photo(path, encoder.size) for path in paths])
+        (size,) = encoder.sizes
+        paths = photo_files(args, size, Path(folder))
+        photos = np.stack([load_photo(path, size) for path in paths])
         ours = our_runs(encoder, photos, paths)
         runs = {**ours, **peer_runs(args.encoder, photos, args.threads)}
         cosine = check_equal(runs)
@@ -164,7 +165,7 @@ def main() -> None:
     rates = {n: args.count / statistics.median(t.wall for t in ts) for n, ts in seconds.items()}
     peer = max((name for name in rates if name not in ours), key=rates.__getitem__)
     versions = {name: metadata.version(name) for name in ("onnxruntime", "torch", "numpy")}
-    print(f"{args.encoder} at {encoder.size} px, float32; {cpu()}; {pinned}")
+    print(f"{args.encoder} at {size} px, float32; {cpu()}; {pinned}")
     print(", ".join(f"{name} {version}" for name, version in versions.items()))
     print(f"{args.count} photos, medians of {args.rounds} interleaved rounds; ", end="")
     print(f"least cosine similarity of any two settings' features {cosine:.7f}")
