@@ -31,7 +31,7 @@ def imported_by(code):
 
 def test_import_unrolled_imports_nothing_heavy():
     """What keeps it under 0.3 s; times are no matter for a test."""
-    assert not HEAVY & imported_by("import unrolled")
+    assert not (HEAVY | {"numpy"}) & imported_by("import unrolled")
 
 
 def test_the_command_line_imports_nothing_that_few_commands_need():
