@@ -435,7 +435,8 @@ class CaptioningRNN:
         Raises
         ------
         InputError
-            If a word id lies outside the vocabulary, or count is below 1 or above V.
+            If a word id lies outside the vocabulary, also one of never, or count is below 1 or
+            above V.
         """
         state = self._advance(words, state)
         bias = self.params["b_vocab"]

@@ -252,6 +252,18 @@ def test_an_ensemble_averages_probabilities():
     np.testing.assert_allclose(np.exp(scores), np.mean(probabilities, axis=0))
 
 
+@pytest.mark.parametrize("members", [0, 2])
+def test_a_word_that_is_none_is_not_forbidden(members):
+    model = tiny_model(0)
+    rows = features_for(model, 1)
+    speaker = Ensemble([model] * members) if members else model
+    state, words = speaker.start([rows] * members if members else rows), np.array([1])
+    for never in ([len(model.word_to_idx)], [-1]):
+        for each in (speaker, speaker.ready()):
+            with pytest.raises(InputError, match=r"best_words: never holds the id"):
+                each.best_words(words, state, 1, never=never)
+
+
 def test_a_word_that_one_model_cannot_imagine_is_not_lost():
     models = [tiny_model(1), tiny_model(2)]
     for model in models:

@@ -242,6 +242,8 @@ def test_best_words(path, P, H, V, seed, precision):
     np.testing.assert_allclose(log_p, want, rtol=1e-5, atol=1e-5)
     chosen = np.isfinite(want)
     np.testing.assert_array_equal(words[chosen], order[chosen])
+    text = layers.best_words(*wide(h, w, b), count, never=never)
+    np.testing.assert_array_equal(text.words[chosen], order[chosen])  # ties, too
 
 
 def penalty(V, never):

@@ -285,3 +285,13 @@ def test_sigmoid_out_that_does_not_fit():
         layers.sigmoid(x, out=np.empty((2, 3)))
     with fails(ShapeError, "sigmoid", "out"):
         layers.sigmoid(x, out=[0.0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("never", [[99], [-1], [0, 5], [0.5], ["a"]])
+def test_a_word_that_is_none_is_not_passed_over(never, dtype):
+    h, w, b = np.ones((2, 3), dtype), np.ones((3, 5), dtype), np.zeros(5, dtype)
+    wrong = InputError if isinstance(never[0], int) else DTypeError
+    with fails(wrong, "best_words", "never"):
+        layers.best_words(h, w, b, 1, never=never)
+    assert layers.best_words(h, w, b, 2, never=[0]).words.tolist() == [[1, 2]] * 2

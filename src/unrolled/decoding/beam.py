@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unrolled.decoding.rules import NumberedRules, Rules
-from unrolled.decoding.speaker import Speaker, largest
+from unrolled.decoding.speaker import Speaker
 from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
 from unrolled.layers.cells import State
+from unrolled.layers.vocabulary import largest
 
 
 class Hypothesis(NamedTuple):

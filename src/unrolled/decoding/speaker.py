@@ -10,7 +10,7 @@ import numpy as np
 from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
 from unrolled.layers.cells import State
-from unrolled.layers.vocabulary import BestWords
+from unrolled.layers.vocabulary import BestWords, check_count, largest, penalty_of
 
 
 class Speaker(Protocol):
@@ -206,9 +206,16 @@ class Ensemble:
             ``words`` and ``log_p`` (N, K), likeliest first, among all words; -inf where there is no
             further word.
         state : tuple
+
+        Raises
+        ------
+        InputError
+            If a word's id is none, or count is below 1 or above V.
         """
         log_p, state = self.step(words, state)
-        log_p[:, list(never)] = -np.inf
+        V = log_p.shape[1]
+        check_count("best_words", count, V)
+        log_p = log_p + penalty_of("best_words", never, V, log_p.dtype)
         best = largest(log_p, count)
         return BestWords(best, np.take_along_axis(log_p, best, axis=1)), state
 
@@ -234,22 +241,3 @@ def _log_softmax(scores: Array) -> Array:
     shifted = scores - scores.max(axis=1, keepdims=True)
     log_p: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return log_p
-
-
-def largest(values: Array, k: int) -> Array:
-    """Find the places of the k largest numbers of each row.
-
-    Parameters
-    ----------
-    values : (N, V) number
-    k : int
-        At most V.
-
-    Returns
-    -------
-    (N, k) int
-        Largest first.
-    """
-    top = np.argpartition(values, values.shape[1] - k, axis=1)[:, -k:]
-    order = np.argsort(-np.take_along_axis(values, top, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(top, order, axis=1)

@@ -118,7 +118,8 @@ class ReadySpeaker:
             precision = self._precision
             return best_words(h, self._W_vocab, b, count, never=never, precision=precision), state
         check_count("best_words", count, len(b))
-        log_p, best = self._packed.top_words(h, b, penalty_of(b, never), count)
+        penalty = penalty_of("best_words", never, len(b), b.dtype)
+        log_p, best = self._packed.top_words(h, b, penalty, count)
         return BestWords(best, log_p), state
 
     def _advance(self, words: Array, state: State) -> State:

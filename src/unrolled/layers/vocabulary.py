@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -127,16 +127,16 @@ def best_words(
     Returns
     -------
     BestWords
-        -inf is the log-probability where a row has no further word.
+        Of equal words the first. -inf is the log-probability where a row has no further word.
 
     Raises
     ------
     ShapeError
         If H or V do not match.
     DTypeError
-        If the arrays are not of one floating-point dtype.
+        If the arrays are not of one floating-point dtype, or never holds no integers.
     InputError
-        If count is below 1 or above V, or there is no such precision.
+        If count is below 1 or above V, a word of never is none, or there is no such precision.
 
     References
     ----------
@@ -147,7 +147,7 @@ def best_words(
     size = check_shapes(where, h=(h, "P H"), w=(w, "H V"), b=(b, "V"))
     check_precision(where, precision)
     check_count(where, count, size["V"])
-    penalty = penalty_of(b, never)
+    penalty = penalty_of(where, never, size["V"], b.dtype)
     if steps_compiled(h):
         log_p, words = kernels.top_words(h, w, b, penalty, count, precision=precision)
         return BestWords(words, log_p)
@@ -155,9 +155,7 @@ def best_words(
     top = scores.max(axis=1, keepdims=True)
     log_total = top + np.log(np.exp(scores - top).sum(axis=1, keepdims=True))
     scores += penalty
-    words = np.argpartition(scores, size["V"] - count, axis=1)[:, -count:]
-    order = np.argsort(-np.take_along_axis(scores, words, axis=1), axis=1, kind="stable")
-    words = np.take_along_axis(words, order, axis=1)
+    words = largest(scores, count)
     return BestWords(words, np.take_along_axis(scores, words, axis=1) - log_total)
 
 
@@ -181,20 +179,57 @@ def check_count(where: str, count: int, words: int) -> None:
         raise InputError(f"{where}: count must be from 1 to the {words} words, got {count}")
 
 
-def penalty_of(b: Array, never: Sequence[int]) -> Array:
+def penalty_of(where: str, never: Sequence[int], words: int, dtype: np.dtype[Any]) -> Array:
     """Give what is added to scores so that some words are not chosen.
 
     Parameters
     ----------
-    b : (V,) float
-        The scores' bias.
+    where : str
+        The function that asks, for the message.
     never : sequence of int
+    words : int
+        V.
+    dtype : dtype
+        The scores'.
 
     Returns
     -------
-    (V,), dtype of b
-        -inf for these words, otherwise 0.
+    (V,), of this dtype
+        -inf for the words of never, otherwise 0.
+
+    Raises
+    ------
+    DTypeError
+        If never holds no integers.
+    InputError
+        If one of them is no word's id.
     """
-    penalty = np.zeros_like(b)
-    penalty[list(never)] = -np.inf
+    penalty = np.zeros(words, dtype)
+    if len(never):
+        ids = np.asarray(never)
+        check_ids(where, ids, words, name="never")
+        penalty[ids] = -np.inf
     return penalty
+
+
+def largest(values: Array, k: int) -> Array:
+    """Find the places of the k largest numbers of each row.
+
+    Parameters
+    ----------
+    values : (N, V) float
+    k : int
+        From 1 to V.
+
+    Returns
+    -------
+    (N, k) int
+        Largest first, and of equal ones the first; what is nan counts as -inf.
+    """
+    values = np.fmax(values, values.dtype.type(-np.inf))
+    last = np.partition(values, -k, axis=1)[:, -k, None]
+    larger, equal = values > last, values == last
+    room = k - np.count_nonzero(larger, axis=1)[:, None]
+    found = np.nonzero(larger | (equal & (equal.cumsum(axis=1) <= room)))[1].reshape(-1, k)
+    order = np.argsort(-np.take_along_axis(values, found, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1)
