@@ -221,6 +221,29 @@ def test_other_data_is_noticed(tmp_path, monkeypatch):
         go_on(tmp_path, config)
 
 
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda a: a.pop("trained.Wx"), r"trained\.Wx is missing\. Put back"),
+        (
+            lambda a: a.update({"trained.b": np.zeros(3, np.float32)}),
+            r"trained\.b must be .*\(3,\)",
+        ),
+        (lambda a: a.update({"trained.Wh": a["trained.Wh"].astype(float)}), "got float64"),
+        (lambda a: a.update({"trained.W9": np.zeros(3)}), r"trained\.W9 is left over"),
+        (lambda a: a.pop("adamw.m.Wx"), r"adamw\.m\.Wx is missing"),
+    ],
+)
+def test_arrays_that_are_not_the_models(tmp_path, damage, words):
+    config = TrainingConfig(**SETTINGS, ema_decay=0.9)
+    list(start(tmp_path, config, stop=StopAfter(2)))
+    found = checkpoint.load(tmp_path / "last", resume=True)
+    damage(found.optimizer)
+    checkpoint.save(tmp_path / "last", **found._asdict())
+    with pytest.raises(CheckpointError, match=rf"optimizer\.safetensors does not fit.*{words}"):
+        go_on(tmp_path, config)
+
+
 def make_state():
     model = make_model()
     return TrainingState.fresh(model.params, TrainingConfig(**SETTINGS), BATCHES_PER_EPOCH)

@@ -111,12 +111,16 @@ def train(
         reward and there is none. Later: if the loss or a
         gradient is not finite (the message names epoch and step; what was saved stays as it was),
         or ``score`` gives no ``config.best_by``.
+    CheckpointError
+        At the call: if the arrays of ``state`` do not fit the model.
     """
     if len(batches) < 1:
         raise InputError("train: there is nothing to train on, batches is empty")
     if state is None:
         state = TrainingState.fresh(model.params, config, len(batches))
-    state.check_resumable(config, len(batches))
+    else:
+        state.check_resumable(config, len(batches))
+        state.check_arrays(model.params, config)
     if config.objective == "self-critical" and reward is None:
         raise InputError("train: the self-critical objective needs a reward; pass one")
     objective = make_objective(model, config, null=null, reward=reward, max_length=max_length)

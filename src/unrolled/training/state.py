@@ -144,6 +144,35 @@ class TrainingState:
         trained = {f"{_TRAINED}{name}": value for name, value in (self.trained or {}).items()}
         return self.optimizer | trained
 
+    def check_arrays(self, params: dict[str, Array], config: TrainingConfig) -> None:
+        """Hold the arrays to the model's weights that they were saved with.
+
+        Parameters
+        ----------
+        params : dict of arrays
+        config : TrainingConfig
+
+        Raises
+        ------
+        CheckpointError
+            If some are missing or left over, or have other shapes or dtypes.
+        """
+        fresh = TrainingState.fresh(params, config, self.batches_per_epoch).arrays()
+        found = self.arrays()
+        wrong = [f"{name} is missing" for name in fresh.keys() - found.keys()]
+        wrong += [f"{name} is left over" for name in found.keys() - fresh.keys()]
+        wrong += [
+            f"{name} must be {want.dtype} {want.shape}, got {found[name].dtype} {found[name].shape}"
+            for name, want in fresh.items()
+            if name in found and (found[name].shape, found[name].dtype) != (want.shape, want.dtype)
+        ]
+        if wrong:
+            more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+            raise CheckpointError(
+                f"optimizer.safetensors does not fit the model: {'; '.join(sorted(wrong)[:3])}"
+                f"{more}. Put back the whole folder as it was saved, or start a new run"
+            )
+
     def check_resumable(self, config: TrainingConfig, batches_per_epoch: int) -> None:
         """Hold a run that goes on to the one that stopped.
 
