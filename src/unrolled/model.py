@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,13 +151,17 @@ class CaptioningRNN:
                 f"CaptioningRNN: cell_type must be one of {', '.join(CELLS)}, got {cell_type!r}"
             )
         for name, rate in {"dropout": dropout, "feature_dropout": feature_dropout}.items():
-            if not 0 <= rate < 1:
-                raise InputError(f"CaptioningRNN: {name} must be in [0, 1), got {rate}")
-        if not 0 <= attention_penalty < math.inf:
+            if not (_is_number(rate) and 0 <= rate < 1):
+                raise InputError(f"CaptioningRNN: {name} must be a number in [0, 1), got {rate!r}")
+        if not (_is_number(attention_penalty) and attention_penalty >= 0):
             raise InputError(
                 "CaptioningRNN: attention_penalty must be a number of at least 0, "
-                f"got {attention_penalty}"
+                f"got {attention_penalty!r}"
             )
+        if not _is_number(forget_bias):
+            raise InputError(f"CaptioningRNN: forget_bias must be a number, got {forget_bias!r}")
+        if seed is not None:
+            _check_count("CaptioningRNN", "seed", seed, least=0)
         if attention_penalty and not CELLS[cell_type].attends:
             raise InputError(f"CaptioningRNN: a {cell_type} attends to nothing to be penalised")
         if forget_bias and not CELLS[cell_type].forgets:
@@ -171,9 +176,7 @@ class CaptioningRNN:
         if len(self.idx_to_word) < len(self.word_to_idx):
             raise InputError("CaptioningRNN: two words of word_to_idx have the same id")
         self.cell_type = cell_type
-        self.dtype = np.dtype(dtype)
-        if self.dtype.kind != "f":
-            raise DTypeError(f"CaptioningRNN: dtype must be floating point, got {self.dtype}")
+        self.dtype = _float_dtype(dtype)
         self.dropout = dropout
         self.feature_dropout = feature_dropout
         self.attention_penalty = float(attention_penalty)  # a NumPy one would widen gradients
@@ -384,10 +387,10 @@ class CaptioningRNN:
 
         Parameters
         ----------
-        precision : "float32" or "bfloat16"
+        precision : "float32", "bfloat16" or "auto"
             Of what the products of the features, of an RNN or LSTM where it is compiled, and of
             the vocabulary layer multiply; sums, and so log-probabilities, are float32. Faster
-            where the CPU has bfloat16 units.
+            where the CPU has bfloat16 units; ``"auto"`` takes them where training would.
 
         Returns
         -------
@@ -400,6 +403,7 @@ class CaptioningRNN:
         InputError
             If there is no such precision.
         """
+        precision = choose_precision("ready", precision, self.params["b_proj"].size)
         weights = self._cell_weights()
         start = functools.partial(self.start, precision=precision)
         outer = self.params["W_embed"], self._vocab_weights(), self.params["b_vocab"]
@@ -428,8 +432,9 @@ class CaptioningRNN:
         Returns
         -------
         best : BestWords
-            ``words`` and ``log_p`` (N, K), likeliest first; the log-probabilities, in nats, are
-            those among all words, and -inf where there is no further word.
+            ``words`` and ``log_p`` (N, K), likeliest first and of equal ones the first; the
+            log-probabilities, in nats, are those among all words, and -inf where there is no
+            further word.
         state : tuple
 
         Raises
@@ -569,9 +574,23 @@ def _check_words_in(words_in: Array, words_out: Array) -> Array:
     return words_in
 
 
+def _float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        found = np.dtype(dtype)
+    except TypeError as error:
+        raise DTypeError(f"CaptioningRNN: dtype must be one of NumPy's, got {dtype!r}") from error
+    if found.kind != "f":
+        raise DTypeError(f"CaptioningRNN: dtype must be floating point, got {found}")
+    return found
+
+
 def _check_count(where: str, name: str, value: object, *, least: int) -> None:
     if not isinstance(value, (int, np.integer)) or value < least:
         raise InputError(f"{where}: {name} must be an integer, {least} or more, got {value!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def _rows(x: Array) -> Array:
