@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unrolled import kernels
-from unrolled.errors import InputError
+from unrolled.errors import InputError, UnrolledError
 from unrolled.jobs.bench import Measuring, Plan, Results, Setting, measure, ours_alone
 from unrolled.jobs.bench.cases import (
     CASES,
@@ -111,6 +111,14 @@ def test_a_process_that_is_killed_is_told_and_the_others_go_on():
     (note,) = [event.text for event in events if isinstance(event, Note)]
     assert "the process of killed came to an end" in note
     assert [len(record.values) for record in results.records] == [0, 2]
+
+
+def test_a_process_that_never_begins_is_told(monkeypatch):
+    monkeypatch.setattr("unrolled.jobs.bench.processes._begin", os._exit)
+    with Processes(3) as processes:
+        for _ in range(2):
+            with pytest.raises(UnrolledError, match="the process of never came to an end"):
+                processes.call(Setting("never", "here", right, 0), os.getpid)
 
 
 def test_a_process_has_its_environment_and_as_many_cores_as_threads():

@@ -100,20 +100,24 @@ class Processes:
         UnrolledError
             If the process comes to an end; what the function raises it raises too.
         """
-        if setting.process not in self._running:
-            context = multiprocessing.get_context("spawn")
-            executor = ProcessPoolExecutor(1, context, _begin, (self.threads,))
-            with _environment(thread_variables(self.threads) | dict(setting.environment)):
-                executor.submit(os.getpid).result()
-            self._running[setting.process] = executor
         try:
-            return self._running[setting.process].submit(function, *arguments).result()
+            return self._executor(setting).submit(function, *arguments).result()
         except BrokenProcessPool:
             self.stop(setting.process)
             raise UnrolledError(
                 f"bench: the process of {setting.name} came to an end; was it killed because the "
                 "memory did not suffice?"
             ) from None
+
+    def _executor(self, setting: Setting) -> ProcessPoolExecutor:
+        """Find a setting's process, started if it has not been."""
+        if setting.process not in self._running:
+            context = multiprocessing.get_context("spawn")
+            executor = ProcessPoolExecutor(1, context, _begin, (self.threads,))
+            self._running[setting.process] = executor
+            with _environment(thread_variables(self.threads) | dict(setting.environment)):
+                executor.submit(os.getpid).result()
+        return self._running[setting.process]
 
     def stop(self, name: str) -> None:
         """Stop a process, and let go of its memory.
