@@ -77,6 +77,8 @@ class FeatureScaling(NamedTuple):
         count, total, squares = 0, np.zeros(1), np.zeros(1)
         for part in parts:
             rows = part.reshape(-1, part.shape[-1])
+            if len(rows) == 0:
+                continue
             if count == 0:
                 shift = rows[0].astype(np.float64)  # keeps squares small next to the deviation's
                 total, squares = np.zeros_like(shift), np.zeros_like(shift)
