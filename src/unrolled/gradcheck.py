@@ -70,6 +70,10 @@ def numeric_gradient(
 ) -> Array:
     r"""Gradient by central differences, :math:`\sum_j df_j (f_j(x + h e_i) - f_j(x - h e_i)) / 2h`.
 
+    That is of order 2. With :math:`\delta_k = f(x + k h e_i) - f(x - k h e_i)`, order 4 is
+
+    .. math:: \sum_j df_j \frac{8 \, \delta_{1,j} - \delta_{2,j}}{12 h}.
+
     Each number of ``x`` is moved in place while ``f`` is called and put back afterwards, so that
     ``f`` may also read the array from elsewhere (a model's parameters).
 
