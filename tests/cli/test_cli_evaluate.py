@@ -183,6 +183,8 @@ def test_photos_are_encoded_where_no_features_are_given(
         (["--data", "{tmp}/gone"], "no such file or folder"),
         (["--out", "{tmp}/gone/c.json"], "cannot be written, there is no folder"),
         (["--report", "{tmp}/gone/c.html"], "cannot be written, there is no folder"),
+        (["--report", "/proc/c.html"], "/proc/c.html: cannot be written"),
+        (["--out", "/proc/c.json"], "/proc/c.json: cannot be written"),
         (["--report", "{tmp}"], "a folder; name a file to write to"),
         (["--against", "{tmp}/gone"], "gone"),
         (["--beam", "0"], "width must be a whole number from 1 to 100, got 0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -164,6 +165,13 @@ def _check_place(out: Path) -> None:
         raise InputError(f"{out}: a folder; name a file to write to")
     if not out.parent.is_dir():
         raise InputError(f"{out}: cannot be written, there is no folder {out.parent}")
+    try:
+        if out.exists():
+            out.open("ab").close()
+        else:
+            tempfile.TemporaryFile(dir=out.parent).close()
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from error
 
 
 def _write(result: Evaluation, out: Path) -> None:

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import io
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -132,7 +133,8 @@ def _compressed(image: Any) -> bytes:
 
 
 def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f"{path.name}.unfinished")
+    # Of a name that no other process takes, should two write reports to one place.
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.unfinished")
     try:
         # A file's name may hold bytes that are no text.
         unfinished.write_bytes(text.encode("utf-8", errors="replace"))
