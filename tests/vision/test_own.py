@@ -209,8 +209,8 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
         Encoder.load(str(path))
 
 
-@pytest.mark.parametrize("nested", [False, True])
-def test_weights_in_other_files_are_refused(tmp_path: Path, nested: bool) -> None:
+@pytest.mark.parametrize("place", ["graph", "branch", "function", "default", "training"])
+def test_weights_in_other_files_are_refused(tmp_path: Path, place: str) -> None:
     """They could be any file, and would not enter the checksum."""
     path = write(tmp_path / "net.onnx", settings())
     model = onnx.load(path)
@@ -218,10 +218,19 @@ def test_weights_in_other_files_are_refused(tmp_path: Path, nested: bool) -> Non
     outside.ClearField("float_data")
     outside.data_location = TensorProto.EXTERNAL
     outside.external_data.add(key="location", value="../../etc/passwd")
-    if nested:
-        branch = helper.make_graph(
-            [helper.make_node("Constant", [], ["y"], value=outside)], "branch", [], []
+    constant = helper.make_node("Constant", [], ["y"], value=outside)
+    if place == "function":
+        model.functions.append(
+            helper.make_function("own", "f", [], ["y"], [constant], model.opset_import)
         )
+    elif place == "default":
+        function = helper.make_function("own", "f", [], [], [], model.opset_import)
+        function.attribute_proto.append(helper.make_attribute("value", outside))
+        model.functions.append(function)
+    elif place == "training":
+        model.training_info.add().algorithm.initializer.append(outside)
+    elif place == "branch":
+        branch = helper.make_graph([constant], "branch", [], [])
         model.graph.node.append(helper.make_node("If", ["x"], [], then_branch=branch))
     else:
         model.graph.initializer.append(outside)

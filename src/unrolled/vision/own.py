@@ -198,8 +198,7 @@ def _refuse_outside_weights(graph: bytes, path: Path) -> None:
         model = onnx.load_model_from_string(graph)
     except Exception as error:  # protobuf's exceptions have no common base either
         raise EncoderError(f"{path}: not an ONNX file that can be read ({error})") from error
-    nodes = [node for function in model.functions for node in function.node]
-    for tensor in [*_tensors(model.graph), *_tensors_of_nodes(nodes)]:
+    for tensor in _all_tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise EncoderError(
                 f"{path}: its weights {tensor.name!r} lie in another file; save it as one file "
@@ -207,15 +206,27 @@ def _refuse_outside_weights(graph: bytes, path: Path) -> None:
             )
 
 
+def _all_tensors(model: Any) -> Iterator[Any]:
+    yield from _tensors(model.graph)
+    for function in model.functions:
+        yield from _tensors_of(function.attribute_proto)  # its attributes' defaults
+        for node in function.node:
+            yield from _tensors_of(node.attribute)
+    for training in model.training_info:
+        yield from _tensors(training.initialization)
+        yield from _tensors(training.algorithm)
+
+
 def _tensors(graph: Any) -> Iterator[Any]:
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
-    yield from _tensors_of_nodes(graph.node)
+    for node in graph.node:
+        yield from _tensors_of(node.attribute)
 
 
-def _tensors_of_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
-    for attribute in (attribute for node in nodes for attribute in node.attribute):
+def _tensors_of(attributes: Iterable[Any]) -> Iterator[Any]:
+    for attribute in attributes:
         yield from (attribute.t, *attribute.tensors)
         for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
             yield from (sparse.values, sparse.indices)
