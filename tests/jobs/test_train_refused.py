@@ -1,6 +1,7 @@
 """What a training run refuses, before it begins or in its midst, and what it leaves then."""
 
 import math
+import os
 import shutil
 import sys
 
@@ -13,6 +14,7 @@ from unrolled.captioner import Captioner
 from unrolled.errors import CheckpointError, DataError, InputError, MissingExtraError
 from unrolled.jobs.run_folder import saved_config
 from unrolled.jobs.train import train_run
+from unrolled.training import Saved
 
 
 def test_a_run_is_not_overwritten(config, tmp_path):
@@ -30,6 +32,28 @@ def test_nor_is_what_a_kill_left_of_one(config, tmp_path, left):
     (tmp_path / "run" / "last").rename(tmp_path / "run" / left)
     with pytest.raises(InputError, match="holds a training run already"):
         list(train_run(config(epochs=1), tmp_path / "run"))
+
+
+def test_two_trainings_in_one_folder_at_once_are_refused(config, tmp_path):
+    out = tmp_path / "run"
+    first = train_run(config(epochs=1), out)
+    events = [next(first)]
+    for resume in (False, True):
+        with pytest.raises(InputError, match=rf"run: another training \(process {os.getpid()}\)"):
+            list(train_run(config(epochs=1), out, resume=resume))
+    events += first
+    assert events[-1].reason == "completed"
+    assert not (out / ".lock").exists()
+
+
+def test_what_a_dead_training_left_locks_nobody_out(config, tmp_path):
+    out = tmp_path / "run"
+    dropped = train_run(config(epochs=1), out)
+    next(event for event in dropped if isinstance(event, Saved))
+    dropped.close()
+    (out / ".lock").write_text("123456789\n")
+    list(train_run(config(epochs=1), out, resume=True))
+    assert not (out / ".lock").exists()
 
 
 def test_other_files_in_the_folder_are_left_alone(config, tmp_path):

@@ -30,6 +30,7 @@ from unrolled.jobs.events import Note, Started
 from unrolled.jobs.features import FeatureProgress
 from unrolled.jobs.rewards import CiderReward
 from unrolled.jobs.run_folder import holds_run, load_last, make_folder
+from unrolled.jobs.run_lock import run_lock
 from unrolled.jobs.run_log import check_log, logged
 from unrolled.jobs.scoring import SCORES, ScoredRun
 from unrolled.jobs.starting import begin_with, load_start
@@ -70,7 +71,8 @@ def train_run(
     Raises
     ------
     InputError
-        If the folder holds a run already, or settings were changed in its midst.
+        If the folder holds a run already, or another training is at work there, or settings were
+        changed in its midst.
     CheckpointError
         If there is nothing to go on from, or it is damaged.
     DataError
@@ -84,6 +86,14 @@ def train_run(
             f"training: best_by must be one of {', '.join(SCORES)}, got {config.training.best_by!r}"
         )
     out = make_folder(Path(out))
+    with run_lock(out):
+        yield from _train_in(out, config, resume, command, stop)
+
+
+def _train_in(
+    out: Path, config: RunConfig, resume: bool, command: str, stop: Callable[[], bool]
+) -> Iterator[RunEvent]:
+    """Train in a folder that nobody else trains in."""
     saved = load_last(out) if resume else None
     if saved is None and holds_run(out):
         raise InputError(
