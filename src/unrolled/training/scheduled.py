@@ -64,9 +64,10 @@ def scheduled_words(
     vocabulary = model.word_to_idx
     never = [vocabulary[word] for word in ("<NULL>", "<START>", "<END>")]
     words: Array = captions[:, :-1].copy()
-    state = model.start(features)
+    speaker = model.ready()
+    state = speaker.start(features)
     for t in range(words.shape[1] - 1):
-        scores, state = model.step(words[:, t], state)
+        scores, state = speaker.step(words[:, t], state)
         own = draw_words(scores, rng, forbidden=never)
         # What stands after the end is fed to nobody.
         replaced = (rng.random(len(words)) < probability) & (words[:, t + 1] != never[0])

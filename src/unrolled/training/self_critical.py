@@ -55,6 +55,9 @@ def self_critical_loss(
     that the estimate is unbiased: ``<UNK>`` may be drawn, and what it is worth is for the reward
     to say. ``<END>`` is a word like others, and what an unfinished caption is worth as well.
 
+    A model's ``attention_penalty`` is penalised here, too, on what it attends to while it says the
+    captions drawn: its gradient, per caption, is part of that which is given, and no reward's.
+
     Parameters
     ----------
     model : CaptioningRNN
