@@ -39,6 +39,27 @@ def some_features(captioner, count, seed=0):
     return np.random.default_rng(seed).normal(size=(count, *places, D))
 
 
+@pytest.mark.parametrize("way", [{"width": 3}, {"sample": True}])
+def test_captions_are_said_in_the_precision_asked_for(way, monkeypatch):
+    asked = []
+    ready = CaptioningRNN.ready
+    monkeypatch.setattr(
+        CaptioningRNN, "ready", lambda model, p="float32": asked.append(p) or ready(model, p)
+    )
+    members = (make_captioner(0), make_captioner(1, "gru"))
+    features = [some_features(member, 2) for member in members]
+    for precision in ("float32", "bfloat16", "auto"):
+        Captioners(members).candidates(features, decoding=Decoding(**way, precision=precision))
+        assert asked == [precision] * 2
+        asked.clear()
+
+
+def test_auto_is_resolved_where_weights_are_laid_out(monkeypatch):
+    monkeypatch.setattr("unrolled.model.choose_precision", lambda _where, p, H: f"{p} of {H}")
+    with pytest.raises(InputError, match="got 'auto of 7'"):
+        make_captioner().model.ready("auto")
+
+
 limits = st.fixed_dictionaries(
     {
         "min_length": st.integers(0, 6),

@@ -14,6 +14,7 @@ from unrolled.data import Vocabulary, tokenize
 from unrolled.decoding import NEVER_SAID, Rules, Speaker, beam_search, sample_captions
 from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
+from unrolled.layers.precision import choose_precision
 
 _COUNTS = {
     "width": (1, 100),
@@ -68,6 +69,8 @@ class Decoding:
     top_p : float
     seed : int
         Of the captions drawn: what is drawn for a photo depends on it and on the photo alone.
+    precision : str
+        ``"float32"``, ``"bfloat16"`` or ``"auto"``; see `unrolled.CaptioningRNN.ready`.
     """
 
     width: int = 3
@@ -84,6 +87,7 @@ class Decoding:
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         """Hold the numbers to their ranges, and the options to each other."""
@@ -101,6 +105,7 @@ class Decoding:
         ):
             if not fits:
                 raise InputError(f"Decoding: {name} must be {wanted}, got {getattr(self, name)!r}")
+        choose_precision("Decoding", self.precision, 0)
         self._check_together()
         _ = self.rules
 
@@ -178,6 +183,7 @@ class Decoding:
                 temperature=self.temperature,
                 top_k=self.top_k,
                 top_p=self.top_p,
+                precision=self.precision,
                 **self.rules,
             ).hypotheses(vocabulary.end)
         else:
@@ -188,6 +194,7 @@ class Decoding:
                 length_norm=self.length_norm,
                 groups=self.groups,
                 diversity=self.diversity,
+                precision=self.precision,
                 **self.rules,
             )
         return [

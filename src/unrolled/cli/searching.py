@@ -63,6 +63,10 @@ OPTIONS: dict[str, Any] = {
     "no_repeat_ngram": Annotated[
         int | None, _option(help="No run of this many words comes twice in a caption.")
     ],
+    "precision": Annotated[
+        str | None,
+        _option(help="float32, bfloat16, or auto: bfloat16 where the CPU gains by it."),
+    ],
     "prefix": Annotated[str | None, _option(help='What captions begin with: "a photo of".')],
 }  # fmt: skip
 
@@ -170,7 +174,8 @@ def describe(decoding: Decoding) -> str:
     -------
     str
     """
+    precision = "" if decoding.precision == "float32" else f", {decoding.precision}"
     if decoding.sample:
-        return f"drawn with seed {decoding.seed}"
+        return f"drawn with seed {decoding.seed}{precision}"
     groups = f" in {decoding.groups} groups" if decoding.groups > 1 else ""
-    return f"beam {decoding.width}{groups}"
+    return f"beam {decoding.width}{groups}{precision}"

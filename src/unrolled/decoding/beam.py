@@ -93,7 +93,7 @@ def beam_search(
         G, a divisor of K.
     diversity : float
         :math:`\lambda`, nats, at least 0.
-    precision : "float32" or "bfloat16"
+    precision : "float32", "bfloat16" or "auto"
         Of what the model's compiled products multiply; sums are float32.
     **rules
         Those of `Rules`: ``max_length``, ``min_length``, ``never``, ``no_repeat_ngram`` and

@@ -90,7 +90,7 @@ def sample_captions(
         0 keeps all words.
     top_p : float
         In (0, 1]; 1 keeps all words.
-    precision : "float32" or "bfloat16"
+    precision : "float32", "bfloat16" or "auto"
         Of what the model's compiled products multiply; sums are float32.
     **rules
         Those of `Rules`: ``max_length``, ``min_length``, ``never``, ``no_repeat_ngram`` and

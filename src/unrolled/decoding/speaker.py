@@ -25,7 +25,7 @@ class Speaker(Protocol):
 
         Parameters
         ----------
-        precision : "float32" or "bfloat16"
+        precision : "float32", "bfloat16" or "auto"
             Of what products multiply.
 
         Returns
@@ -64,22 +64,18 @@ class Speaker(Protocol):
     def best_words(
         self, words: Array, state: State, count: int, *, never: Sequence[int] = ()
     ) -> tuple[BestWords, State]:
-        """Read one word of each caption and choose the likeliest next ones.
+        """Read one word of each caption and choose; see `unrolled.CaptioningRNN.best_words`.
 
         Parameters
         ----------
         words : (N,) int
-        state : tuple, from `start`, `step` or `best_words`
+        state : tuple
         count : int
-            K, words to choose for each caption.
         never : sequence of int
-            Words that are passed over.
 
         Returns
         -------
         best : BestWords
-            ``words`` and ``log_p`` (N, K), likeliest first, among all words; -inf where there is no
-            further word.
         state : tuple
         """
 
@@ -125,7 +121,7 @@ class Ensemble:
 
         Parameters
         ----------
-        precision : "float32" or "bfloat16"
+        precision : "float32", "bfloat16" or "auto"
             Of what products multiply.
 
         Returns
@@ -189,22 +185,18 @@ class Ensemble:
     def best_words(
         self, words: Array, state: State, count: int, *, never: Sequence[int] = ()
     ) -> tuple[BestWords, State]:
-        """Read one word of each caption and choose the likeliest next ones.
+        """Read one word of each caption and choose; see `unrolled.CaptioningRNN.best_words`.
 
         Parameters
         ----------
         words : (N,) int
-        state : tuple, from `start`, `step` or `best_words`
+        state : tuple
         count : int
-            K, words to choose for each caption.
         never : sequence of int
-            Words that are passed over.
 
         Returns
         -------
         best : BestWords
-            ``words`` and ``log_p`` (N, K), likeliest first, among all words; -inf where there is no
-            further word.
         state : tuple
 
         Raises
