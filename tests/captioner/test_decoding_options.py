@@ -71,6 +71,7 @@ limits = st.fixed_dictionaries(
 )
 ways = st.one_of(
     st.fixed_dictionaries({"width": st.integers(1, 4), "length_norm": st.floats(0, 2)}),
+    st.fixed_dictionaries({"width": st.integers(1, 4), "consensus": st.booleans()}),
     st.fixed_dictionaries(
         {"width": st.just(4), "groups": st.just(2), "diversity": st.floats(0, 9)}
     ),
@@ -82,6 +83,7 @@ ways = st.one_of(
             "top_k": st.integers(0, 20),
             "top_p": st.floats(0.1, 1),
             "seed": st.integers(0, 2**63 - 1),
+            "consensus": st.booleans(),
         }
     ),
 )
@@ -151,6 +153,8 @@ def test_a_way_of_decoding_is_saved_with_the_captioner(tmp_path):
         ({"diversity": 1.0}, "diversity is between groups; choose 2 groups or more"),
         ({"diversity": float("nan")}, "diversity must be a number of at least 0, got nan"),
         ({"sample": True, "groups": 3}, "groups is for the search, and these captions are drawn"),
+        ({"consensus": True, "length_norm": 0.5}, "both say which caption is best"),
+        ({"consensus": 1}, "consensus must be true or false, got 1"),
         ({"sample": True, "length_norm": 1.0}, "length_norm is for the search"),
         ({"sample": True, "temperature": 0.0}, "temperature must be above 0, got 0.0"),
         ({"sample": True, "top_p": 1.5}, "top_p must be above 0 and at most 1, got 1.5"),

@@ -172,3 +172,30 @@ def test_evaluate_decodes_as_asked_for(evaluate, captioner_folder):
 def test_evaluate_takes_several_models(evaluate, captioner_folder):
     alone = json.loads(evaluate("--json").out)["scores"]
     assert json.loads(evaluate(captioner_folder, "--json").out)["scores"] == alone
+
+
+def test_consensus_chooses_among_the_same_captions(caption, captioner_folder, lite_store):
+    plain = json.loads(caption("--beam", 6, "--n-best", 6).out)
+    agreed = json.loads(caption("--beam", 6, "--n-best", 6, "--consensus").out)
+    for one, other in zip(plain, agreed, strict=True):
+        by_text = {each["caption"]: each["log_prob"] for each in one["captions"]}
+        assert {each["caption"]: each["log_prob"] for each in other["captions"]} == by_text
+    assert plain != agreed
+
+
+def test_consensus_of_the_model_gives_way_to_what_is_asked_for(
+    cli, captioner_folder, photos, tmp_path
+):
+    made = cli("export", captioner_folder, "--out", tmp_path / "m", "--beam", 6, "--consensus")
+    assert made.code == 0, made.err
+    photo = sorted(photos.iterdir())[0]
+
+    def said(*options):
+        return texts(cli("caption", "--model", tmp_path / "m", photo, "--json", *options))
+
+    own = said()
+    assert own == said("--consensus")
+    for options in (["--length-norm", 0.5], ["--no-consensus"], ["--beam", 1], ["--sample"]):
+        assert len(said(*options)) == 1
+    assert said("--sample", "--seed", 3) == said("--sample", "--seed", 3, "--no-consensus")
+    assert cli("caption", photo, "--consensus", "--length-norm", 1).code == 2

@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unrolled.data import Vocabulary, tokenize
-from unrolled.decoding import NEVER_SAID, Rules, Speaker, beam_search, sample_captions
+from unrolled.decoding import (
+    NEVER_SAID,
+    Rules,
+    Speaker,
+    beam_search,
+    consensus,
+    sample_captions,
+)
 from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
 from unrolled.layers.precision import choose_precision
@@ -61,6 +68,9 @@ class Decoding:
         What every caption begins with.
     groups : int
     diversity : float
+    consensus : bool
+        Prefer the caption that the others found have most in common with, not the likeliest; see
+        `unrolled.decoding.consensus`. Without effect where one caption is followed.
     sample : bool
         Draw captions instead of searching for them; see `unrolled.decoding.sample_captions` for
         `temperature`, `top_k` and `top_p`.
@@ -82,6 +92,7 @@ class Decoding:
     prefix: str = ""
     groups: int = 1
     diversity: float = 0.0
+    consensus: bool = False
     sample: bool = False
     temperature: float = 1.0
     top_k: int = 0
@@ -111,6 +122,12 @@ class Decoding:
 
     def _check_together(self) -> None:
         """Refuse options that would have no effect, or none that could be meant."""
+        if type(self.consensus) is not bool:
+            raise InputError(f"Decoding: consensus must be true or false, got {self.consensus!r}")
+        if self.consensus and self.length_norm:
+            raise InputError(
+                "Decoding: length_norm and consensus both say which caption is best; leave out one"
+            )
         if self.sample:
             for name, off in (("length_norm", 0.0), ("groups", 1), ("diversity", 0.0)):
                 if getattr(self, name) != off:
@@ -197,6 +214,9 @@ class Decoding:
                 precision=self.precision,
                 **self.rules,
             )
+        if self.consensus:
+            weighed = {"sharpness": 0.0} if self.sample else {}  # drawn as often as they are likely
+            found = [consensus(hypotheses, **weighed) for hypotheses in found]
         return [
             [Caption(vocabulary.decode(each.words), each.log_prob) for each in hypotheses]
             for hypotheses in found

@@ -12,7 +12,8 @@ import typer
 
 from unrolled.captioner import Captioner
 from unrolled.cli.console import on_one_line, print_json, say
-from unrolled.cli.options import ENVIRONMENT_HELP, Beam, decoding
+from unrolled.cli.options import ENVIRONMENT_HELP
+from unrolled.cli.searching import Wishes, searching
 from unrolled.errors import InputError
 from unrolled.jobs.system import describe_system
 from unrolled.vision.names import JOIN
@@ -33,7 +34,9 @@ unrolled info --system
 def add_to(app: typer.Typer) -> None:
     """Give the app these commands."""
     app.command(epilog=INFO_EXAMPLE)(info)
-    app.command(epilog="Example: unrolled export run/best --out captioner --beam 3")(export)
+    app.command(epilog="Example: unrolled export run/best --out captioner --beam 3")(
+        searching(export)
+    )
 
 
 def info(
@@ -91,12 +94,16 @@ def export(
     model: Annotated[Path, typer.Argument(help="A model folder, such as RUN/best.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     dtype: Annotated[str, typer.Option(help="float16 halves the weights.")] = "float16",
-    beam: Beam = None,
     card: Annotated[
         Path | None, typer.Option(help="A JSON file whose entries are added to the card.")
     ] = None,
+    *,
+    wishes: Wishes,
 ) -> None:
-    """Make a model folder to ship: the captioner alone, its weights in half the bytes."""
+    """Make a model folder to ship: the captioner alone, its weights in half the bytes.
+
+    How captions are found becomes the captioner's own way, where nothing else is asked for.
+    """
     if dtype not in DTYPES:
         raise InputError(f"export: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     captioner = Captioner.load(model)
@@ -110,7 +117,7 @@ def export(
             raise InputError(f"{card}: expected a JSON object of entries for the card")
     dataclasses.replace(
         captioner,
-        decoding=decoding(captioner, beam),
+        decoding=wishes.over(captioner.decoding),
         card={**_without_places(captioner.card), **added},
     ).save(out, dtype=dtype)
     size = sum(file.stat().st_size for file in out.iterdir())

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from unrolled.captioner import Captioner, Decoding
 
 Beam = Annotated[
     int | None,
@@ -52,20 +49,3 @@ ENVIRONMENT_HELP = (
     "where the best that the CPU has run otherwise; UNROLLED_THREADS is how many threads they use, "
     "instead of OMP_NUM_THREADS or of one a core."
 )
-
-
-def decoding(captioner: Captioner, beam: int | None) -> Decoding:
-    """Search as the captioner does, but for what the person asked for.
-
-    Parameters
-    ----------
-    captioner : Captioner
-    beam : int or None
-
-    Returns
-    -------
-    Decoding
-    """
-    if beam is None:
-        return captioner.decoding
-    return dataclasses.replace(captioner.decoding, width=beam)

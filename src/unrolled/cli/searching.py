@@ -32,6 +32,13 @@ OPTIONS: dict[str, Any] = {
         float | None,
         _option(help="Rank what the beam found by log-probability / words ** this, 0 to 2."),
     ],
+    "consensus": Annotated[
+        bool | None,
+        _option(
+            "--consensus/--no-consensus",
+            help="Prefer the caption that the others found have most in common with.",
+        ),
+    ],
     "groups": Annotated[
         int | None, _option(help="Diverse beam search: groups that share the beam evenly.")
     ],
@@ -109,6 +116,7 @@ class Wishes:
                 )
             base = _without(own, FOR_SEARCH)
             if not own.sample:
+                base["consensus"] = False
                 base["width"] = 1
             base["width"] = count or base["width"]
         else:
@@ -118,6 +126,10 @@ class Wishes:
                     f"--n-best {count} wants a beam of at least {count}, got --beam {beam}"
                 )
             base["width"] = beam if beam is not None else max(own.width, count or 1)
+            if "length_norm" in changes:
+                base["consensus"] = False
+            elif changes.get("consensus"):
+                base["length_norm"] = 0.0
         return Decoding(**base | changes)
 
 
@@ -178,4 +190,5 @@ def describe(decoding: Decoding) -> str:
     if decoding.sample:
         return f"drawn with seed {decoding.seed}{precision}"
     groups = f" in {decoding.groups} groups" if decoding.groups > 1 else ""
-    return f"beam {decoding.width}{groups}{precision}"
+    consensus = ", by consensus" if decoding.consensus and decoding.width > 1 else ""
+    return f"beam {decoding.width}{groups}{consensus}{precision}"

@@ -1,6 +1,7 @@
 """From scores to captions: what a model says, searched for or drawn."""
 
 from unrolled.decoding.beam import Hypothesis, beam_search
+from unrolled.decoding.consensus import consensus
 from unrolled.decoding.rules import NEVER_SAID, Rules
 from unrolled.decoding.sampling import Samples, draw_words, sample_captions
 from unrolled.decoding.speaker import Ensemble, Speaker
@@ -13,6 +14,7 @@ __all__ = [
     "Samples",
     "Speaker",
     "beam_search",
+    "consensus",
     "draw_words",
     "sample_captions",
 ]
