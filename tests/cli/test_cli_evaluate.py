@@ -5,6 +5,7 @@ import json
 import pytest
 
 from small_world import made_photos, write_flickr8k
+from unrolled.captioner import shipped
 from unrolled.metrics import java_is_there, score, to_coco_results
 
 
@@ -234,12 +235,23 @@ def test_with_java_there_is_meteor(evaluate):
     assert record["tokenizer"].startswith("stanford")
 
 
-def test_the_shipped_captioner_is_called_default(
-    cli, flickr8k, monkeypatch, captioner_folder, tmp_path
-):
-    (tmp_path / "captioners").mkdir()
-    (tmp_path / "captioners" / "default").symlink_to(captioner_folder, target_is_directory=True)
-    monkeypatch.setattr("unrolled.captioner.captioner.resources.files", lambda _package: tmp_path)
-    said = cli("evaluate", "default", "--data", flickr8k, "--json")
+def test_shipped_captioners_have_names(cli, flickr8k, monkeypatch, captioner_folder, tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "own").symlink_to(captioner_folder, target_is_directory=True)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr("unrolled.captioner.shipping._PLACE", tmp_path)
+    assert shipped() == ("own",)
+    said = cli("evaluate", "own", "--data", flickr8k, "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out)["photos"] == 3
+    for names in (("info", "owm"), ("evaluate", "owm", "--data", flickr8k)):
+        said = cli(*names)
+        assert said.code == 2
+        assert "owm: there is no such folder, and the captioners that come" in said.err
+        assert said.err.rstrip().endswith("own")
+
+
+def test_a_folder_that_is_there_comes_before_a_shipped_captioner(cli, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "default").mkdir()
+    assert cli("info", "default").code == 2

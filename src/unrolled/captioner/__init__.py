@@ -10,5 +10,6 @@ from unrolled.captioner.captioner import Captioner
 from unrolled.captioner.decoding import Caption, Decoding
 from unrolled.captioner.ensemble import Captioners
 from unrolled.captioner.saying import BATCH
+from unrolled.captioner.shipping import shipped
 
-__all__ = ["BATCH", "Caption", "Captioner", "Captioners", "Decoding"]
+__all__ = ["BATCH", "Caption", "Captioner", "Captioners", "Decoding", "shipped"]

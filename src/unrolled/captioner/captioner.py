@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from unrolled import checkpoint
 from unrolled.captioner.decoding import Caption, Decoding
 from unrolled.captioner.saying import Features, OnError, say_features, say_photos
+from unrolled.captioner.shipping import model_folder
 from unrolled.data import Vocabulary
 from unrolled.errors import CheckpointError, DataError
 from unrolled.layers.arrays import Array
@@ -43,12 +43,13 @@ class Captioner:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Captioner:
-        """Load a model folder, or the captioner that ships with the package.
+        """Load a model folder, or a captioner that ships with the package.
 
         Parameters
         ----------
-        path : path, optional
-            A folder that `save`, ``unrolled train`` or ``unrolled export`` wrote.
+        path : path or name, optional
+            A folder that `save`, ``unrolled train`` or ``unrolled export`` wrote, or else one of
+            the names of `shipped`; ``"default"`` unless given.
 
         Returns
         -------
@@ -59,12 +60,8 @@ class Captioner:
         CheckpointError
             If the folder is missing, damaged, or not a captioner's.
         """
-        if path is None:
-            with resources.as_file(
-                resources.files("unrolled") / "captioners" / "default"
-            ) as folder:
-                return cls.from_checkpoint(checkpoint.load(folder), folder)
-        return cls.from_checkpoint(checkpoint.load(Path(path)), Path(path))
+        with model_folder(path) as folder:
+            return cls.from_checkpoint(checkpoint.load(folder), folder)
 
     @classmethod
     def from_checkpoint(cls, saved: checkpoint.Checkpoint, path: Path) -> Captioner:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,7 +43,7 @@ def evaluate_command(
     model: Annotated[
         list[Path],
         typer.Argument(
-            help='A model folder, or "default" for the shipped; several speak together.'
+            help='A model folder, or "default" or "strong", which ship; several speak together.'
         ),
     ],
     data: Annotated[Path, typer.Option(help="Where the captions are.")],
@@ -68,7 +68,7 @@ def evaluate_command(
     against: Annotated[
         Path | None,
         typer.Option(
-            help='Test the scores against those of another model (a folder, or "default"), or of '
+            help="Test the scores against those of another model (a folder or a name), or of "
             "captions that --out wrote."
         ),
     ] = None,
@@ -87,7 +87,7 @@ def evaluate_command(
     for file in (out, report):
         if file is not None:
             _check_place(file)
-    captioners = _load(model)
+    captioners = Captioners.load(model)
     config = DataConfig(
         path=str(data),
         format=format,
@@ -122,15 +122,11 @@ def evaluate_command(
         _report(report, result, title, about(captioner, search))
 
 
-def _load(models: Sequence[Path]) -> Captioners:
-    return Captioners.load([None if str(each) == "default" else each for each in models])
-
-
 def _other(against: Path, wishes: Wishes) -> Captioners | Path:
     """Find what to compare with: a file of captions, or a model that searches as asked for."""
     if against.is_file():
         return against
-    [other] = _load([against]).members
+    [other] = Captioners.load([against]).members
     return Captioners((dataclasses.replace(other, decoding=wishes.over(other.decoding)),))
 
 

@@ -41,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
 
 def info(
     model: Annotated[
-        Path | None, typer.Argument(help="A model folder; the captioner that ships if none.")
+        Path | None, typer.Argument(help="A model folder, or default or strong, which ship.")
     ] = None,
     system: Annotated[
         bool, typer.Option("--system", help="This machine instead: which kernels run, and why.")

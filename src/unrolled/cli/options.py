@@ -32,7 +32,7 @@ Models = Annotated[
     list[Path] | None,
     typer.Option(
         "--model",
-        help="A model folder; the captioner that ships unless given. Given several times, the "
+        help="A model folder, or default or strong, which ship. Given several times, the "
         "models speak together: each word has the mean of their probabilities.",
     ),
 ]
