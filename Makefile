@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-peers check clean
+.PHONY: demo test test-peers check docs clean
 
 demo: .venv/.installed
 	$(BIN)/unrolled caption examples/photos
@@ -16,6 +16,9 @@ test-peers: .venv/.installed-peers
 
 check: .venv/.installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" scripts/check
+
+docs: .venv/.installed-docs
+	PATH="$(abspath $(BIN)):$$PATH" scripts/build_docs
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
