@@ -49,6 +49,7 @@ def to_mathml(latex: str, *, display: bool) -> str:
     """
     if r"\\" in latex and r"\begin{" not in latex:
         latex = rf"\begin{{split}}{latex}\end{{split}}"
+    latex = latex.replace(r"\arg\", r"\operatorname{arg}\,\")  # the converter has no such name
     try:
         mathml: str = convert(latex.strip(), display="block" if display else "inline")
     except Exception as error:  # the converter has a dozen classes for one thing
