@@ -49,7 +49,7 @@ def to_mathml(latex: str, *, display: bool) -> str:
     """
     if r"\\" in latex and r"\begin{" not in latex:
         latex = rf"\begin{{split}}{latex}\end{{split}}"
-    latex = latex.replace(r"\arg\", r"\operatorname{arg}\,\")  # the converter has no such name
+    latex = re.sub(r"\\arg\b", r"\\operatorname{arg}\\,", latex)  # the converter knows no arg
     try:
         mathml: str = convert(latex.strip(), display="block" if display else "inline")
     except Exception as error:  # the converter has a dozen classes for one thing
