@@ -8,6 +8,7 @@ forked process ended. The request proper and the answer proper lie in the folder
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -31,6 +32,7 @@ def main() -> None:
 
         _torch.set_num_threads(1)
     namespace.right_helpers("torch" if torch else "numpy")
+    gc.freeze()  # what is here at the fork is never looked through again in its children
     alone = network.own_network()
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -38,6 +40,7 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         print(json.dumps(_serve(request)), file=out, flush=True)
+    os._exit(0)  # nothing is held here that must be put down: torch takes seconds to do so
 
 
 def _serve(request: dict[str, Any]) -> dict[str, Any]:
