@@ -9,7 +9,7 @@ from pathlib import Path
 import planted
 import pytest
 
-from unrolled.check import check_path, sources
+from unrolled.check import check_path, reading
 from unrolled.errors import DataError, InputError
 
 LAYERS = (planted.SOLUTION / planted.LAYERS).read_text(encoding="utf-8")
@@ -167,7 +167,7 @@ def test_stubs_are_told_from_work():
     import ast
 
     def stub(body: str) -> bool:
-        return sources.is_stub(ast.parse(f"def f(self, features):\n{body}").body[0])
+        return reading.is_stub(ast.parse(f"def f(self, features):\n{body}").body[0])
 
     assert stub('    """Doc."""\n    pass')
     assert stub("    dx, dh = None, None\n    return dx, dh")

@@ -7,7 +7,8 @@
 """
 
 from unrolled.check.checking import check_module, check_path
-from unrolled.check.diagnoses import MESSAGES, Diagnosis
+from unrolled.check.diagnoses import Diagnosis
+from unrolled.check.messages import MESSAGES
 from unrolled.check.results import FunctionResult, Report
 from unrolled.check.sandbox import Limits
 

@@ -39,7 +39,7 @@ def graph_faults(spec: Spec, case: Case, answer: dict[str, Any]) -> Diagnosis | 
         for name, came, right in zip(names, answer["outs"], expected, strict=True)
         if came is None or not close(came, right, loose=True)
     ]
-    said = "no gradient, or a wrong one, comes out / 没有梯度，或梯度不对"
+    said = "no gradient, or a wrong one, comes out"
     return Diagnosis("graph-broken", {"what": lost, "error": said}) if lost else None
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from unrolled.check.answers import LONGEST, MOST_OUTS
 from unrolled.check.wire import KINDS
 
 Namespace = Mapping[str, Any]
-LONGEST = 300
 MOST_OUTPUT = 1 << 20
 """Characters that a function may print before it counts as a print storm."""
 
@@ -70,7 +70,7 @@ class Dialect:
         """Make a plain array of a result, or say what it is instead."""
         if value is None:
             return None
-        name = type(value).__name__
+        name = type(value).__name__[:LONGEST]
         try:
             array = np.asarray(value)
         except Exception:
@@ -129,7 +129,7 @@ NUMPY, TORCH = Dialect(), TorchDialect()
 def _taken(value: Any, dialect: Dialect) -> dict[str, Any]:
     """Take apart what a function returned: how many things, and each."""
     if isinstance(value, (tuple, list)):
-        return {"count": len(value), "outs": [dialect.take(v) for v in list(value)[:8]]}
+        return {"count": len(value), "outs": [dialect.take(v) for v in list(value)[:MOST_OUTS]]}
     return {"count": -1, "outs": [dialect.take(value)]}
 
 
@@ -276,6 +276,11 @@ def _is_students(filename: str) -> bool:
     )
 
 
+def _name(error: BaseException) -> str | None:
+    name = getattr(error, "name", None) if isinstance(error, NameError) else None
+    return name[:LONGEST] if isinstance(name, str) else None
+
+
 def described(error: BaseException) -> dict[str, Any]:
     """Say what was raised and where in the student's text.
 
@@ -303,9 +308,9 @@ def described(error: BaseException) -> dict[str, Any]:
         message = ""
     return {
         "type": kind,
-        "name": getattr(error, "name", None) if isinstance(error, NameError) else None,
+        "name": _name(error),
         "message": message,
-        "file": last.filename if last else "",
+        "file": last.filename[:LONGEST] if last else "",
         "line": last.lineno if last else None,
         "text": (last.line or "").strip()[:LONGEST] if last else "",
     }

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from unrolled.check.cases import Case, cases_of, model_cases, sample_cases
-from unrolled.check.diagnoses import NOTES, Diagnosis
+from unrolled.check.diagnoses import NOTES, Diagnosis, Words
 from unrolled.check.faults import diagnosed, is_ending
 from unrolled.check.model_verdict import ModelEvidence, judge_model
 from unrolled.check.results import FunctionResult
@@ -105,7 +105,7 @@ class Checker:
         if not wrong:
             return result
         names = ", ".join(wrong)
-        remark = (
+        remark = Words(
             f"{result.name} was checked with right ones in place of the file's {names}",
             f"检查 {result.name} 时，用正确的函数替代了文件中的 {names}",
         )
@@ -116,22 +116,24 @@ class Checker:
             return self._judged_model(spec, replaced)
         forward = SPECS[spec.forward] if spec.forward else spec
         cases = cases_of(spec, forward)
-        ended = self._runner([self._call(spec, case) for case in cases], replaced)
-        answers = self._answers(spec.name, ended, len(cases))
+        calls = [self._call(spec, case) for case in cases]
+        if self._profile == "torch":
+            calls.append(self._autograd_call(spec, cases))
+        answers = self._answers(spec.name, self._runner(calls, replaced), len(calls))
         if isinstance(answers, FunctionResult):
             return answers
         evidence = Evidence(
             spec=spec,
             profile=self._profile,
             cases=cases,
-            answers=answers,
+            answers=answers[: len(cases)],
             text=self._text(answers),
             megabytes=self._megabytes,
             numeric=lambda some: self._numeric(spec, some, replaced),
         )
         result = judge(evidence)
         if self._profile == "torch" and result.status == "pass":
-            return self._with_autograd(result, spec, cases, replaced)
+            return self._with_autograd(result, spec, cases, answers[-1])
         return result
 
     def _call(self, spec: Spec, case: Case) -> Call:
@@ -148,34 +150,40 @@ class Checker:
         ended = self._runner(calls, replaced)
         return list(ended.answer["answers"]) if ended.answer else []
 
+    def _autograd_call(self, spec: Spec, cases: list[Case]) -> Call:
+        case = next(c for c in cases if c.label == "random")
+        upstream = case.upstream[: len(spec.outs)]
+        return {
+            "do": "autograd",
+            "function": spec.name,
+            "args": case.args,
+            "upstream": upstream,
+        }
+
     def _with_autograd(
-        self, result: FunctionResult, spec: Spec, cases: list[Case], replaced: list[str]
+        self, result: FunctionResult, spec: Spec, cases: list[Case], answer: dict[str, Any]
     ) -> FunctionResult:
         """Hold a torch forward to being differentiable: that is how it is trained."""
         from unrolled.check.autograd import graph_faults
 
+        error = answer.get("error")
+        if error and is_ending(error):
+            found = diagnosed(error, "random", self._text([answer]), self._megabytes)
+            return FunctionResult(spec.name, "error", None, (found,))
         case = next(c for c in cases if c.label == "random")
-        call = {"do": "autograd", "function": spec.name, "args": case.args}
-        upstream = case.upstream[: len(spec.outs)]
-        ended = self._runner([call | {"upstream": upstream}], replaced)
-        answers = self._answers(spec.name, ended, 1)
-        if isinstance(answers, FunctionResult):
-            return answers
-        fault = graph_faults(spec, case, answers[0])
+        fault = graph_faults(spec, case, answer)
         return replace(result, status="fail", diagnoses=(fault,)) if fault else result
 
     def _judged_model(self, spec: Spec, replaced: list[str]) -> FunctionResult:
         method = spec.name.partition(".")[2]
         cases = model_cases() if method == "loss" else sample_cases()
-        remarks: tuple[tuple[str, str], ...] = ()
+        remarks: tuple[Words, ...] = ()
         if self._without_lstm():
             cases = [c for c in cases if c["cell"] == "rnn"]
             remarks = (
-                (
-                    (
-                        f"{spec.name} was checked with cell_type 'rnn' alone: the file's LSTM is"
-                        " not written yet"
-                    ),
+                Words(
+                    f"{spec.name} was checked with cell_type 'rnn' alone: the file's LSTM is"
+                    " not written yet",
                     f"{spec.name} 只检查了 cell_type 'rnn'：文件中的 LSTM 尚未实现",
                 ),
             )

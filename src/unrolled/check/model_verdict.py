@@ -10,12 +10,13 @@ import numpy as np
 
 from unrolled.check import plain, plain_model
 from unrolled.check.compare import close, error_of, factor
-from unrolled.check.diagnoses import NOTES, Diagnosis
+from unrolled.check.diagnoses import NOTES, Diagnosis, how_many
 from unrolled.check.faults import diagnosed, is_ending, shown
 from unrolled.check.results import FunctionResult
 from unrolled.layers.arrays import Array
 from unrolled.model import CaptioningRNN
 
+ARRAY = {"expected": "an array"}
 Case = dict[str, Any]
 Answer = dict[str, Any]
 
@@ -112,24 +113,29 @@ def _reference(case: Case) -> tuple[float, dict[str, Array]]:
 
 def _loss_form(evidence: ModelEvidence, rows: list[tuple[Case, Answer]]) -> Diagnosis | None:
     """Hold what loss returns to its form."""
-    case, answer = next((c, a) for c, a in rows if "error" not in a)
+    answered = ((c, a) for c, a in rows if "error" not in a)
+    return next(filter(None, (_misformed(evidence, *row) for row in answered)), None)
+
+
+def _misformed(evidence: ModelEvidence, case: Case, answer: Answer) -> Diagnosis | None:
     expected = "loss, grads" if evidence.profile == "numpy" else "loss"
     if answer["loss"] is None:
         return Diagnosis("returns-none", {"what": expected})
     wanted = 2 if evidence.profile == "numpy" else -1
     if answer["count"] != wanted and not (wanted == -1 and answer["count"] == 1):
-        came = "1 value" if answer["count"] < 0 else f"{answer['count']} values"
-        return Diagnosis("wrong-count", {"came": came, "expected": expected})
+        values = {"came": how_many(answer["count"]), "expected": expected}
+        return Diagnosis("wrong-count", values)
     if _number(answer["loss"]) is None:
         came = answer["loss"]
         if isinstance(came, np.ndarray):
             values = {"what": "loss", "came": shown(came.shape), "expected": "()"}
             return Diagnosis("wrong-shape", {**values, "case": case["label"]})
-        return Diagnosis("wrong-type", {"what": "loss", "came": came["type"]})
+        return Diagnosis("wrong-type", {"what": "loss", "came": came["type"], **ARRAY})
     if "graph" in answer:
         return Diagnosis("graph-broken", {"what": "params", "error": answer["graph"]})
     if answer["grads"] is None:
-        return Diagnosis("wrong-type", {"what": "grads", "came": "no dict"})
+        values = {"what": "grads", "came": "value of another kind", "expected": "a dict of arrays"}
+        return Diagnosis("wrong-type", values)
     return None
 
 
@@ -181,7 +187,8 @@ def _gradient_explained(
         for (case, answer), (_, grads) in zip(rows, expected, strict=True):
             came = answer["grads"][name]
             if not isinstance(came, np.ndarray):
-                return Diagnosis("wrong-type", {"what": f"grads['{name}']", "came": came["type"]})
+                values = {"what": f"grads['{name}']", "came": came["type"], **ARRAY}
+                return Diagnosis("wrong-type", values)
             if came.shape != grads[name].shape:
                 values = {"came": shown(came.shape), "expected": shown(grads[name].shape)}
                 values |= {"what": f"grads['{name}']", "case": case["label"]}
@@ -219,7 +226,7 @@ def _loss_explained(rows: list[tuple[Case, Answer]], expected: Any) -> Diagnosis
         values = {
             "works": right.pop(),
             "fails": wrong.pop(),
-            "error": "the loss is wrong / 损失不对",
+            "error": "the loss is wrong",
         }
         return Diagnosis("hard-coded-cell", values)
     labels = list(dict.fromkeys(label for _, label, ok in oks if not ok))
@@ -284,10 +291,11 @@ def _sample_form(rows: list[tuple[Case, Answer]]) -> Diagnosis | None:
         if captions is None:
             return Diagnosis("returns-none", {"what": "captions"})
         if answer["count"] != -1:
-            came = f"{answer['count']} values"
-            return Diagnosis("wrong-count", {"came": came, "expected": "captions"})
+            values = {"came": how_many(answer["count"]), "expected": "captions"}
+            return Diagnosis("wrong-count", values)
         if not isinstance(captions, np.ndarray):
-            return Diagnosis("wrong-type", {"what": "captions", "came": captions["type"]})
+            values = {"what": "captions", "came": captions["type"], **ARRAY}
+            return Diagnosis("wrong-type", values)
         expected = (len(case["features"]), case["max_length"])
         if captions.shape != expected:
             size = _one_size(rows)
@@ -329,9 +337,7 @@ def _sample_explained(
     right, wrong = ({cell for cell, ok in oks if ok is which} for which in (True, False))
     if len(right) == 1 and not right & wrong:
         values = {"works": right.pop(), "fails": wrong.pop()}
-        return Diagnosis(
-            "hard-coded-cell", {**values, "error": "the captions are wrong / 描述不对"}
-        )
+        return Diagnosis("hard-coded-cell", {**values, "error": "the captions are wrong"})
     return Diagnosis("forward-wrong", {"what": "the captions", "case": "everything"})
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from unrolled.check.diagnoses import NOTES, Diagnosis
+from unrolled.check.diagnoses import NOTES, Diagnosis, Words
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class FunctionResult:
     status: str
     max_rel_error: float | None = None
     diagnoses: tuple[Diagnosis, ...] = ()
-    remarks: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[Words, ...] = ()
 
     def strict(self) -> FunctionResult:
         """Let what is only told, count.
@@ -43,7 +43,7 @@ class Report:
     path: str
     profile: str
     functions: tuple[FunctionResult, ...]
-    remarks: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[Words, ...] = ()
     seconds: float = 0.0
     network: str = ""
     usable: bool = True

@@ -15,6 +15,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple
 
 from unrolled.check import wire
+from unrolled.check.answers import check_answer
 from unrolled.errors import UnrolledError
 
 START_SECONDS = 120.0
@@ -117,7 +118,7 @@ class Sandbox:
         self._process.stdin.write(json.dumps(request).encode() + b"\n")  # type: ignore[union-attr]
         self._process.stdin.flush()  # type: ignore[union-attr]
         ended = self._line(self._limits.seconds + START_SECONDS)
-        return self._classified(ended, folder)
+        return self._classified(ended, folder, task["calls"])
 
     def _line(self, seconds: float) -> dict[str, Any]:
         stream = self._process.stdout
@@ -132,7 +133,9 @@ class Sandbox:
         value: dict[str, Any] = json.loads(line)
         return value
 
-    def _classified(self, ended: dict[str, Any], folder: Path) -> Ended:
+    def _classified(
+        self, ended: dict[str, Any], folder: Path, calls: list[dict[str, Any]]
+    ) -> Ended:
         if ended["ended"] == "time":
             return Ended(None, "too-slow", {"seconds": f"{self._limits.seconds:g}"})
         if ended["ended"] == "signal":
@@ -143,7 +146,7 @@ class Sandbox:
         if ended["ended"] != "answer":
             return Ended(None, "exits")
         try:
-            return Ended(wire.read(folder / "answer"))
+            return Ended(check_answer(wire.read(folder / "answer"), calls))
         except (OSError, ValueError):
             return Ended(None, "exits")
 

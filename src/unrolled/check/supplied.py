@@ -10,6 +10,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import linecache
+import re
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -155,6 +156,9 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if full in self._sources:
             label, text = self._sources[full]
             if last not in HELPERS or last.startswith("rnn_layers"):
+                if re.search(rf"\bfrom\s+[\w.]*\b{last}\s+import\b", text):
+                    # A file of another name, or a notebook, that takes the rest from the package's.
+                    vars(module).update(self._helpers)
                 execute(module, label, text)
                 return
             with contextlib.suppress(Exception):  # not under check: it must not stand in the way

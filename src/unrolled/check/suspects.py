@@ -160,7 +160,7 @@ def _rnn_step_slopes() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
         "1 - next_h": lambda h: 1 - h,
         "next_h * (1 - next_h)": lambda h: h * (1 - h),
         "1 + next_h**2": lambda h: 1 + h * h,
-        "1 - x**2 twice": lambda h: (1 - h * h) ** 2,
+        "1 - next_h**2 twice": lambda h: (1 - h * h) ** 2,
         "next_h**2": lambda h: h * h,
         "a step (ReLU)": lambda h: (h > 0) * 1.0,
     }

@@ -11,7 +11,7 @@ import numpy as np
 from unrolled import layers
 from unrolled.check.cases import Case
 from unrolled.check.compare import all_close, close, error_of, factor
-from unrolled.check.diagnoses import NOTES, Diagnosis
+from unrolled.check.diagnoses import NOTES, Diagnosis, how_many
 from unrolled.check.faults import diagnosed, is_ending, wrong_shape
 from unrolled.check.results import FunctionResult
 from unrolled.check.spec import Spec
@@ -104,6 +104,7 @@ def _verdict(evidence: Evidence, expected: Any, oks: list[bool], error: float) -
     return FunctionResult(name, "fail" if fails else "pass", error, tuple(diagnoses))
 
 
+ARRAY = {"expected": "an array"}
 EXPLAINING = ("argument-changed", "not-repeatable")
 RAISED = ("raises", "undefined-name", "python2", "integer-division", "wrong-arguments")
 
@@ -137,27 +138,29 @@ def _form(evidence: Evidence) -> FunctionResult | None:
         return None
     cache = evidence.profile == "numpy" and spec.kind == "forward"
     names = [n for n, _ in spec.outs] + ["cache"] * cache
-    answer = whole[0]
+    for answer in whole:
+        found = _misformed(names, answer, spec)
+        if found:
+            return FunctionResult(spec.name, "fail", None, (found,))
+        del answer["outs"][len(spec.outs) :]
+    return None
+
+
+def _misformed(names: list[str], answer: Answer, spec: Spec) -> Diagnosis | None:
+    """Say what is wrong with what one call returned, before any number is looked at."""
     outs, count = answer["outs"], answer["count"]
     expected = len(names)
     if all(out is None for out in outs[: len(spec.outs)]):
-        what = ", ".join(names)
-        return FunctionResult(spec.name, "fail", None, (Diagnosis("returns-none", {"what": what}),))
+        return Diagnosis("returns-none", {"what": ", ".join(names)})
     single = expected == 1 and count in (-1, 1)
     if not single and count != expected:
-        came = "1 array" if count < 0 else f"{count} values"
-        values = {"came": came, "expected": ", ".join(names)}
-        return FunctionResult(spec.name, "fail", None, (Diagnosis("wrong-count", values),))
-    for answer in whole:
-        del answer["outs"][len(spec.outs) :]
+        return Diagnosis("wrong-count", {"came": how_many(count), "expected": ", ".join(names)})
     nones = [n for (n, _), out in zip(spec.outs, outs, strict=False) if out is None]
     if nones:
-        found = Diagnosis("returns-none", {"what": nones})
-        return FunctionResult(spec.name, "fail", None, (found,))
+        return Diagnosis("returns-none", {"what": nones})
     for (name, _), out in zip(spec.outs, outs, strict=False):
         if not isinstance(out, np.ndarray):
-            values = {"what": name, "came": out["type"]}
-            return FunctionResult(spec.name, "fail", None, (Diagnosis("wrong-type", values),))
+            return Diagnosis("wrong-type", {"what": name, "came": out["type"], **ARRAY})
     return None
 
 

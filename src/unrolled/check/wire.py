@@ -12,15 +12,6 @@ import numpy as np
 MOST_BYTES = 64 << 20
 KINDS = "biuf"
 MOST_DEPTH = 30
-UNREADABLE = (
-    zipfile.BadZipFile,
-    KeyError,
-    TypeError,
-    RecursionError,
-    EOFError,
-    MemoryError,
-    OverflowError,
-)
 
 
 def write(path: Path, value: Any) -> None:
@@ -68,7 +59,9 @@ def read(path: Path) -> Any:
                 raise ValueError("an archive that would grow when read")
         with np.load(archive, allow_pickle=False) as arrays:
             return _unpacked(json.loads(text.read_bytes()), arrays, MOST_DEPTH)
-    except UNREADABLE as error:
+    except OSError:
+        raise
+    except Exception as error:  # parsers' errors have no common base
         raise ValueError(f"an answer that cannot be read ({error})") from error
 
 
