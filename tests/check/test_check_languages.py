@@ -6,12 +6,13 @@ import re
 
 import pytest
 
-from unrolled.check import model_verdict
 from unrolled.check.cases import model_cases, sample_cases
 from unrolled.check.diagnoses import Diagnosis, Words, how_many
 from unrolled.check.messages import MESSAGES, WORDS
+from unrolled.check.model_verdict import loss_suspects
 from unrolled.check.network import REFUSED
 from unrolled.check.reading import PYTHON2, read_sources
+from unrolled.check.sample_verdict import sample_suspects
 from unrolled.check.sources import read_submission
 from unrolled.check.suspects import SUSPECTS, suspects_of
 
@@ -47,8 +48,8 @@ def test_every_known_mistake_of_a_layer(name):
 
 def test_every_known_mistake_of_the_model():
     suspects = [
-        *model_verdict._loss_suspects([(case, {}) for case in model_cases()]),
-        *model_verdict._sample_suspects([(case, {}) for case in sample_cases()]),
+        *loss_suspects([(case, {}) for case in model_cases()]),
+        *sample_suspects([(case, {}) for case in sample_cases()]),
     ]
     for code, values, _ in suspects:
         assert_chinese(Diagnosis(code, values).message("zh"))

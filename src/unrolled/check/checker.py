@@ -8,12 +8,13 @@ from typing import Any, Protocol
 
 from unrolled.check.cases import Case, cases_of, model_cases, sample_cases
 from unrolled.check.diagnoses import NOTES, Diagnosis, Words
+from unrolled.check.evidence import Evidence, ModelEvidence
 from unrolled.check.faults import diagnosed, is_ending
-from unrolled.check.model_verdict import ModelEvidence, judge_model
+from unrolled.check.model_verdict import judge_model
 from unrolled.check.results import FunctionResult
 from unrolled.check.sandbox import Ended
 from unrolled.check.spec import SPECS, Spec, functions_of, specs_of
-from unrolled.check.verdict import Evidence, judge
+from unrolled.check.verdict import judge
 
 Call = dict[str, Any]
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unrolled.check.diagnoses import Diagnosis
+from unrolled.check.evidence import Answer, ModelCase, ModelEvidence
 
 DIVIDED = (
     "slice indices must be integers",
@@ -154,3 +155,31 @@ def shown(shape: tuple[int, ...]) -> str:
     str
     """
     return str(tuple(int(n) for n in shape))
+
+
+def raised(evidence: ModelEvidence, rows: list[tuple[ModelCase, Answer]]) -> Diagnosis | None:
+    """Say what an error means that came in some cases only.
+
+    Parameters
+    ----------
+    evidence : ModelEvidence
+    rows : list of (case, answer)
+
+    Returns
+    -------
+    Diagnosis or None
+    """
+    failing = [(c, a["error"]) for c, a in rows if "error" in a]
+    if not failing:
+        return None
+    broken = {c["cell"] for c, _ in failing}
+    fine = {c["cell"] for c, a in rows if "error" not in a}
+    case, error = failing[0]
+    if len(broken) == 1 and not broken & fine:
+        said = f"{error['type']}: {error['message']}"
+        (fails,), (works,) = broken, fine
+        return Diagnosis("hard-coded-cell", {"works": works, "fails": fails, "error": said})
+    if {c["label"] for c, _ in failing} == {"float32"}:
+        said = f"{error['type']}: {error['message']}"
+        return Diagnosis("dtype-hard-coded", {"dtype": "float32", "error": said})
+    return diagnosed(error, case["label"], evidence.text, evidence.megabytes)

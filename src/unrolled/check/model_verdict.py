@@ -4,37 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from unrolled.check import plain, plain_model
 from unrolled.check.compare import close, error_of, factor
 from unrolled.check.diagnoses import NOTES, Diagnosis, how_many
-from unrolled.check.faults import diagnosed, is_ending, shown
+from unrolled.check.evidence import ARRAY, Answer, ModelEvidence
+from unrolled.check.evidence import ModelCase as Case
+from unrolled.check.faults import diagnosed, is_ending, raised, shown
 from unrolled.check.results import FunctionResult
+from unrolled.check.sample_verdict import judge_sample
 from unrolled.layers.arrays import Array
 from unrolled.model import CaptioningRNN
-
-ARRAY = {"expected": "an array"}
-Case = dict[str, Any]
-Answer = dict[str, Any]
-
-
-class ModelEvidence(NamedTuple):
-    """Everything that is known of one method."""
-
-    method: str
-    profile: str
-    cases: list[Case]
-    answers: list[Answer]
-    text: str
-    megabytes: int
-
-    @property
-    def name(self) -> str:
-        """The method's full name."""
-        return f"CaptioningRNN.{self.method}"
 
 
 def judge_model(evidence: ModelEvidence) -> FunctionResult:
@@ -60,32 +43,14 @@ def judge_model(evidence: ModelEvidence) -> FunctionResult:
         found = diagnosed(answer["error"], case["label"], evidence.text, evidence.megabytes)
         status = "missing" if found.code == "not-implemented" else "error"
         return FunctionResult(evidence.name, status, None, (found,))
-    return _loss(evidence, rows) if evidence.method == "loss" else _sample(evidence, rows)
-
-
-def _raised(evidence: ModelEvidence, rows: list[tuple[Case, Answer]]) -> Diagnosis | None:
-    """Say what an error means that came in some cases only."""
-    failing = [(c, a["error"]) for c, a in rows if "error" in a]
-    if not failing:
-        return None
-    broken = {c["cell"] for c, _ in failing}
-    fine = {c["cell"] for c, a in rows if "error" not in a}
-    case, error = failing[0]
-    if len(broken) == 1 and not broken & fine:
-        said = f"{error['type']}: {error['message']}"
-        (fails,), (works,) = broken, fine
-        return Diagnosis("hard-coded-cell", {"works": works, "fails": fails, "error": said})
-    if {c["label"] for c, _ in failing} == {"float32"}:
-        said = f"{error['type']}: {error['message']}"
-        return Diagnosis("dtype-hard-coded", {"dtype": "float32", "error": said})
-    return diagnosed(error, case["label"], evidence.text, evidence.megabytes)
+    return _loss(evidence, rows) if evidence.method == "loss" else judge_sample(evidence, rows)
 
 
 def _loss(evidence: ModelEvidence, rows: list[tuple[Case, Answer]]) -> FunctionResult:
     wrong_form = _loss_form(evidence, rows)
     if wrong_form:
         return FunctionResult(evidence.name, "fail", None, (wrong_form,))
-    found = _raised(evidence, rows)
+    found = raised(evidence, rows)
     if found:
         return FunctionResult(evidence.name, "fail", None, (found,))
     expected = [_reference(case) for case, _ in rows]
@@ -219,7 +184,7 @@ def _loss_explained(rows: list[tuple[Case, Answer]], expected: Any) -> Diagnosis
     ]
     right = {cell for cell, _, ok in oks if ok}
     wrong = {cell for cell, _, ok in oks if not ok}
-    for code, values, gives in _loss_suspects(rows):
+    for code, values, gives in loss_suspects(rows):
         if all(_loss_is(a, gives(c)[0], c) for c, a in rows):
             return Diagnosis(code, values)
     if len(right) == 1 and len(wrong) == 1 and not right & wrong:
@@ -237,7 +202,21 @@ def _loss_explained(rows: list[tuple[Case, Answer]], expected: Any) -> Diagnosis
 Give = Callable[[Case], tuple[float, dict[str, Array]]]
 
 
-def _loss_suspects(rows: list[tuple[Case, Answer]]) -> Iterator[tuple[str, dict[str, Any], Give]]:
+def loss_suspects(rows: list[tuple[Case, Answer]]) -> Iterator[tuple[str, dict[str, Any], Give]]:
+    """Give the mistakes that people make in the loss, the likeliest first.
+
+    Parameters
+    ----------
+    rows : list of (case, answer)
+
+    Yields
+    ------
+    code : str
+    values : dict
+        What the diagnosis quotes.
+    gives : callable
+        What the mistake makes of a case.
+    """
     loss = plain_model.loss
     yield "mask-ignored", {"where": ""}, partial(loss, masked=False)
     yield "divided-by-time", {}, partial(loss, by=plain.positions)
@@ -269,107 +248,3 @@ def _loss_side_effects(rows: list[tuple[Case, Answer]]) -> Iterator[Diagnosis]:
         }
         if names:
             yield Diagnosis(code, {"what": sorted(names)})
-
-
-def _sample(evidence: ModelEvidence, rows: list[tuple[Case, Answer]]) -> FunctionResult:
-    name = evidence.name
-    found = _sample_form(rows) or _raised(evidence, rows)
-    if found:
-        return FunctionResult(name, "fail", None, (found,))
-    expected = [plain_model.sample(case) for case, _ in rows]
-    came = [a["outs"][0] for _, a in rows]
-    if all(map(np.array_equal, came, expected)):
-        return FunctionResult(name, "pass", 0.0)
-    return FunctionResult(name, "fail", None, (_sample_explained(rows, came, expected),))
-
-
-def _sample_form(rows: list[tuple[Case, Answer]]) -> Diagnosis | None:
-    for case, answer in rows:
-        if "error" in answer:
-            continue
-        captions = answer["outs"][0] if answer["count"] == -1 else answer["outs"]
-        if captions is None:
-            return Diagnosis("returns-none", {"what": "captions"})
-        if answer["count"] != -1:
-            values = {"came": how_many(answer["count"]), "expected": "captions"}
-            return Diagnosis("wrong-count", values)
-        if not isinstance(captions, np.ndarray):
-            values = {"what": "captions", "came": captions["type"], **ARRAY}
-            return Diagnosis("wrong-type", values)
-        expected = (len(case["features"]), case["max_length"])
-        if captions.shape != expected:
-            size = _one_size(rows)
-            if size:
-                return Diagnosis("hard-coded-size", {"letter": "N", "value": size})
-            values = {
-                "what": "captions",
-                "came": shown(captions.shape),
-                "expected": shown(expected),
-            }
-            return Diagnosis("wrong-shape", {**values, "case": case["label"]})
-    return None
-
-
-def _one_size(rows: list[tuple[Case, Answer]]) -> int:
-    """Give the batch size that comes out whatever goes in, or 0."""
-    outs = [a["outs"][0] for _, a in rows if "outs" in a]
-    sizes = {o.shape[0] if isinstance(o, np.ndarray) and o.ndim == 2 else 0 for o in outs}
-    return sizes.pop() if len(sizes) == 1 else 0
-
-
-def _sample_explained(
-    rows: list[tuple[Case, Answer]], came: list[Array], expected: list[Array]
-) -> Diagnosis:
-    for code, values, knobs in _sample_suspects(rows):
-        if all(
-            np.array_equal(c, plain_model.sample(case, **knobs(case)))
-            for (case, _), c in zip(rows, came, strict=True)
-        ):
-            return Diagnosis(code, values)
-    if all(
-        np.array_equal(c[:, 1:], e[:, :-1]) and (c[:, 0] == case["words"]["<START>"]).all()
-        for (case, _), c, e in zip(rows, came, expected, strict=True)
-    ):
-        return Diagnosis("start-included")
-    oks = [
-        (c["cell"], np.array_equal(a, e)) for (c, _), a, e in zip(rows, came, expected, strict=True)
-    ]
-    right, wrong = ({cell for cell, ok in oks if ok is which} for which in (True, False))
-    if len(right) == 1 and not right & wrong:
-        values = {"works": right.pop(), "fails": wrong.pop()}
-        return Diagnosis("hard-coded-cell", {**values, "error": "the captions are wrong"})
-    return Diagnosis("forward-wrong", {"what": "the captions", "case": "everything"})
-
-
-Knobs = Callable[[Case], dict[str, Any]]
-
-
-def _sample_suspects(
-    rows: list[tuple[Case, Answer]],
-) -> Iterator[tuple[str, dict[str, Any], Knobs]]:
-    def always(**knobs: Any) -> Knobs:
-        return lambda _: knobs
-
-    for word in ("<NULL>", "<END>"):
-        yield "wrong-start", {"value": word}, partial(_from, word)
-    ids = sorted({i for c, _ in rows for i in c["words"].values()})
-    for value in ids:
-        yield "hard-coded-start", {"value": value}, always(start=value)
-    yield "word-not-fed", {}, always(fed=False)
-    yield "state-not-kept", {"what": "h"}, always(keep_h=False)
-    yield "state-not-kept", {"what": ["h", "c"]}, always(keep_h=False, keep_c=False)
-    yield "features-ignored", {}, always(features=0)
-    for what, knobs in (("c", {"keep_c": False}), ("h", {"keep_h": False})):
-        yield "state-not-kept", {"what": what}, _for_cell("lstm", **knobs)
-    yield "cell-state-initial", {"came": "h0"}, _for_cell("lstm", cell_from_h0=True)
-    scores = {"what": "scores", "came": "prev_h", "expected": "next_h"}
-    yield "wrong-state", scores, always(late=True)
-    yield "state-not-kept", {"what": "h"}, _for_cell("rnn", keep_h=False)
-
-
-def _from(word: str, case: Case) -> dict[str, Any]:
-    return {"start": case["words"][word]}
-
-
-def _for_cell(cell: str, **knobs: Any) -> Knobs:
-    return lambda case: knobs if case["cell"] == cell else {}
