@@ -11,6 +11,7 @@ from typing import NamedTuple
 from unrolled.check.diagnoses import Words
 from unrolled.check.reading import MOST_BYTES, Source, UnreadableError, read_sources
 from unrolled.check.spec import KNOWN, MODEL
+from unrolled.check.supplied import GONE
 from unrolled.errors import DataError, InputError
 
 MOST_FILES = 2000
@@ -217,11 +218,9 @@ def _remarks(ignored: list[Source], found: list[Source]) -> Iterator[Words]:
                 f"{source.label} imports unrolled: what it takes from there is ours",
                 f"{source.label} 导入了 unrolled：从中取得的是我们的代码",
             )
-        if re.search(r"\bnp\.(float|int|object)\b", source.text):
+        names = set(re.findall(r"\b(?:np|numpy)\.(\w+)", source.text)) & GONE.keys()
+        if gone := ", ".join(f"np.{name}" for name in sorted(names)):
             yield Words(
-                (
-                    f"{source.label}: NumPy has no np.float, np.int or np.object since 1.24; they"
-                    " were put back for the check"
-                ),
-                f"{source.label}：np.float、np.int、np.object NumPy 1.24 起已删除；检查时补上",
+                f"{source.label}: NumPy no longer has {gone}; put back for the check",
+                f"{source.label}：NumPy 已删除 {gone}；检查时补上",
             )

@@ -10,6 +10,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import linecache
+import math
 import re
 import sys
 import types
@@ -18,8 +19,20 @@ from typing import Any
 
 PACKAGE = "cs231n"
 HELPERS = ("layers", "rnn_layers", "layer_utils", "fast_layers", "rnn_layers_pytorch")
-GONE = {"float": float, "int": int, "object": object, "complex": complex, "str": str}
-"""What NumPy called by these names until 1.24; a file that uses them was right in its day."""
+GONE: dict[str, Any] = {
+    **{kind.__name__: kind for kind in (float, int, object, complex, str)},
+    "Inf": math.inf,
+    "infty": math.inf,
+    "NaN": math.nan,
+    "NAN": math.nan,
+    "float_": "float64",
+    "product": "prod",
+    "cumproduct": "cumprod",
+    "alltrue": "all",
+    "sometrue": "any",
+    "in1d": "isin",
+}
+"""What NumPy called by these names until 1.24 or 2.0, or its name now; it was right in its day."""
 
 
 def numpy_helpers() -> dict[str, Any]:
@@ -222,21 +235,35 @@ def _asked_by_student() -> bool:
     return frame.f_code.co_filename.startswith("<")
 
 
+SHIMS = frozenset(
+    {"past", "past.builtins", "past.utils", "future", "future.builtins", "six.moves"}
+    | {"numba", "scipy", "scipy.special"}
+)
+
+
+def _undecorated(*given: Any, **_: Any) -> Any:
+    """Decorate with or without options, and leave the function as it is."""
+    return given[0] if given and callable(given[0]) else lambda function: function
+
+
+def _expit(x: Any) -> Any:
+    from unrolled.check import plain
+
+    return plain.sigmoid(x)
+
+
 def _shim(name: str) -> types.ModuleType | None:
-    """Give what the packages ``future`` and ``past`` give on Python 3."""
-    if name not in (
-        "past",
-        "past.builtins",
-        "future",
-        "future.builtins",
-        "past.utils",
-        "six.moves",
-    ):
+    """Give what small packages give that are not installed, as far as a layer may want it."""
+    if name not in SHIMS:
         return None
     module = types.ModuleType(name)
     module.__path__ = []
     if name in ("past.builtins", "six.moves"):
         vars(module).update(xrange=range, range=range, raw_input=input, unicode=str, long=int)
+    if name == "numba":
+        vars(module).update(jit=_undecorated, njit=_undecorated, prange=range)
+    if name == "scipy.special":
+        vars(module).update(expit=_expit)
     if name == "past.utils":
         vars(module).update(old_div=lambda a, b: a // b if isinstance(a, int) else a / b)
     if name == "future.builtins":
@@ -279,4 +306,4 @@ def install(
     sys.meta_path.append(StandIn())
     for name, value in GONE.items():
         if name not in vars(np):
-            setattr(np, name, value)
+            setattr(np, name, getattr(np, value) if isinstance(value, str) else value)

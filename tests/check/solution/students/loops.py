@@ -1,5 +1,7 @@
 import numpy as np
+from numba import jit
 from past.builtins import xrange
+from scipy.special import expit
 from cs231n.layers import *
 from cs231n.layer_utils import *
 from .im2col import im2col_indices
@@ -86,8 +88,9 @@ def word_embedding_backward(dout, cache):
     return dW
 
 
+@jit(nopython=True)
 def sigmoid(x):
-    return 1.0 / (1.0 + np.exp(-x))
+    return expit(x.astype(np.float_))
 
 
 def lstm_step_forward(x, prev_h, prev_c, Wx, Wh, b):
@@ -171,7 +174,10 @@ def temporal_softmax_loss(x, y, mask, verbose=False):
         for t in xrange(T):
             if not mask[n, t]:
                 continue
-            e = np.exp(x[n, t] - np.max(x[n, t]))
+            top = -np.Inf
+            for v in xrange(V):
+                top = max(top, x[n, t, v])
+            e = np.exp(x[n, t] - top)
             p = e / np.sum(e)
             loss -= np.log(p[y[n, t]])
             dx[n, t] = p
