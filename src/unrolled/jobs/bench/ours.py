@@ -164,17 +164,8 @@ def settings(work: Work) -> list[Setting]:
         Those that run here: without compiled kernels it is NumPy's text alone.
     """
     compiled = kernels.compiled() is not None
-    if work.task == "decode":
-        found = [
-            Setting(
-                f"unrolled {each}", "unrolled", partial(decode, precision=each), OTHER_WORDS[each]
-            )
-            for each in (PRECISIONS if compiled else ())
-        ]
-        text, other = partial(decode, precision="float32"), OTHER_WORDS["float32"]
-        return [*found, Setting("unrolled numpy", "numpy", text, other, NUMPY)]
-    make = {"step": step, "epoch": epoch, "product": multiply}[work.task]
-    wrong = OTHER_LOSS if work.task == "epoch" else LOSS
+    make = {"step": step, "epoch": epoch, "decode": decode, "product": multiply}[work.task]
+    wrong = {"epoch": OTHER_LOSS, "decode": OTHER_WORDS}.get(work.task, LOSS)
     found = [
         Setting(f"unrolled {each}", "unrolled", partial(make, precision=each), wrong[each])
         for each in (PRECISIONS if compiled else ())
