@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,16 @@ def set_page(
         context["language"] = "zh-CN"
     if "derivations/" in pagename:
         context["furo_hide_toc"] = True
+        context["body"] = _other_language(pagename, context["pathto"]) + context["body"]
+
+
+def _other_language(pagename: str, pathto: Callable[[str], str]) -> str:
+    """Link a derivation to its twin."""
+    if pagename.startswith("zh/"):
+        twin, code, name = pagename.removeprefix("zh/"), "en", "English"
+    else:
+        twin, code, name = f"zh/{pagename}", "zh-CN", "中文"
+    return f'<p class="twin"><a href="{pathto(twin)}" lang="{code}">{name}</a></p>\n'
 
 
 def setup(app: Sphinx) -> None:
