@@ -1,41 +1,17 @@
-"""Pictures of what happens in training, drawn off screen, without pyplot's global state."""
+"""A training run: losses and scores by step and epoch."""
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unrolled.errors import DataError, InputError, MissingExtraError
+from unrolled.errors import InputError
+from unrolled.plots.canvas import DASHES, FAINT, MARKERS, PALETTE, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-# Okabe & Ito (2008), "Color universal design": told apart with every kind of colour vision. Lines
-# differ in marker and dash as well, for those who print in grey.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = "osD^vPX"
-_DASHES = ("-", "--", "-.", ":")
-_EACH_STEP = "#BBBBBB"
-
-
-def check_installed() -> None:
-    """Make sure that plots can be drawn, before a long work that ends with one.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
-    try:
-        import matplotlib.backends.backend_agg  # noqa: F401
-    except ImportError:
-        raise MissingExtraError(
-            'plots need matplotlib; install it with: pip install "unrolled[train]"'
-        ) from None
 
 
 def plot_run(
@@ -64,16 +40,7 @@ def plot_run(
     MissingExtraError
         If matplotlib is not installed.
     """
-    figure = run_figure(records, best_by=best_by)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=125, metadata={"Software": None})
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.saving")
-    try:
-        unfinished.write_bytes(picture.getvalue())
-        unfinished.replace(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from None
+    save_figure(run_figure(records, best_by=best_by), path)
 
 
 def run_figure(records: Iterable[Mapping[str, Any]], *, best_by: str | None = None) -> Figure:
@@ -101,10 +68,6 @@ def run_figure(records: Iterable[Mapping[str, Any]], *, best_by: str | None = No
     MissingExtraError
         If matplotlib is not installed.
     """
-    check_installed()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     records = list(records)
     steps = [record for record in records if record["event"] == "step"]
     epochs = [record for record in records if record["event"] == "epoch"]
@@ -114,8 +77,7 @@ def run_figure(records: Iterable[Mapping[str, Any]], *, best_by: str | None = No
     names.sort(key=lambda name: name != best_by)
     scores = [name for name in names if not name.endswith("loss")]
 
-    figure = Figure(figsize=(8, 7 if scores else 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 7 if scores else 4)
     panels = list(figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0])
     _draw_losses(panels[0], steps, epochs, [name for name in names if name.endswith("loss")])
     if scores:
@@ -139,7 +101,7 @@ def _draw_losses(
     if steps:
         x = [record["step"] for record in steps]
         y = _numbers(record["loss"] for record in steps)
-        axes.plot(x, y, color=_EACH_STEP, linewidth=0.8, label="training, each step")
+        axes.plot(x, y, color=FAINT, linewidth=0.8, label="training, each step")
     if epochs:
         _draw_line(axes, 0, epochs, [record["train_loss"] for record in epochs], "training, mean")
     for index, name in enumerate(names, start=1):
@@ -157,7 +119,7 @@ def _draw_scores(
     if rewarded := [record for record in steps if "reward" in record]:
         x = [record["step"] for record in rewarded]
         y = _numbers(record["reward"] for record in rewarded)
-        axes.plot(x, y, color=_EACH_STEP, linewidth=0.8, label="reward, each step")
+        axes.plot(x, y, color=FAINT, linewidth=0.8, label="reward, each step")
         values = [record.get("train_reward") for record in epochs]
         _draw_line(axes, len(names), epochs, values, "reward, mean")
     for index, name in enumerate(names):
@@ -173,8 +135,8 @@ def _draw_line(
         [record["step"] for record in epochs],
         _numbers(values),
         color=PALETTE[index % len(PALETTE)],
-        marker=_MARKERS[index % len(_MARKERS)],
-        linestyle=_DASHES[index % len(_DASHES)],
+        marker=MARKERS[index % len(MARKERS)],
+        linestyle=DASHES[index % len(DASHES)],
         markersize=4,
         label=label,
     )
