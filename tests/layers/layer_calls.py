@@ -244,6 +244,13 @@ CALLS: dict[str, Callable[[_Maker], Call]] = {
         "layer_norm_lstm_packed",
         {"x": "P D", "h0": "N H"} | _GATED | {"gx": "4H", "gh": "4H", "gc": "H", "bc": "H"},
     ),
+    "layer_norm_lstm_step": lambda m: m.call(
+        "layer_norm_lstm_step_forward",
+        "layer_norm_lstm_step_backward",
+        {"x": "N D", "prev_h": "N H", "prev_c": "N H"}
+        | _GATED
+        | {"gx": "4H", "gh": "4H", "gc": "H", "bc": "H"},
+    ),
     "gru_step": lambda m: m.call("gru_step_forward", "gru_step_backward", _STEP | _GRU),
     "gru": lambda m: m.call("gru_forward", "gru_backward", {"x": "N T D", "h0": "N H"} | _GRU),
     "gru_packed": lambda m: m.packed("gru_packed", {"x": "P D", "h0": "N H"} | _GRU),

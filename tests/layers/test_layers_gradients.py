@@ -208,6 +208,12 @@ CASES: dict[str, dict[str, Callable[[], Case]]] = {
             BATCH_SIZES,
         ),
     },
+    "layer_norm_lstm_step_backward": {
+        "step": lambda: of_layer(
+            "layer_norm_lstm_step",
+            *draw((N, D), (N, H), (N, H), *weights(4), (4 * H,), (4 * H,), (H,), (H,), seed=1),
+        ),
+    },
     "attention_backward": {
         "grid": lambda: of_layer("attention", *draw((N, H), GRID)),
     },

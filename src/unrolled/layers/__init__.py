@@ -40,6 +40,8 @@ from unrolled.layers.layer_norm import layer_norm_backward, layer_norm_forward
 from unrolled.layers.layer_norm_lstm import (
     layer_norm_lstm_packed_backward,
     layer_norm_lstm_packed_forward,
+    layer_norm_lstm_step_backward,
+    layer_norm_lstm_step_forward,
 )
 from unrolled.layers.lstm import (
     lstm_backward,
@@ -92,6 +94,8 @@ __all__ = [
     "layer_norm_forward",
     "layer_norm_lstm_packed_backward",
     "layer_norm_lstm_packed_forward",
+    "layer_norm_lstm_step_backward",
+    "layer_norm_lstm_step_forward",
     "lstm_backward",
     "lstm_forward",
     "lstm_packed_backward",

@@ -25,7 +25,7 @@ from unrolled.layers.gru import gru_packed_backward, gru_packed_forward, gru_ste
 from unrolled.layers.layer_norm_lstm import (
     layer_norm_lstm_packed_backward,
     layer_norm_lstm_packed_forward,
-    layer_norm_lstm_step,
+    layer_norm_lstm_step_forward,
 )
 from unrolled.layers.lstm import lstm_packed_backward, lstm_packed_forward, lstm_step_forward
 from unrolled.layers.memory import Memory
@@ -162,7 +162,7 @@ def _normed_shapes(D: int, H: int) -> Shapes:
 
 
 def _normed_step(x: Array, state: State, *weights: Array) -> State:
-    return layer_norm_lstm_step(x, *state, *weights)
+    return layer_norm_lstm_step_forward(x, *state, *weights)[:2]
 
 
 _NORMED_LSTM = Cell(

@@ -55,6 +55,21 @@ class LayerNormLSTMGrads(NamedTuple):
     dbc: Array
 
 
+class LayerNormLSTMStepGrads(NamedTuple):
+    """Gradients of the loss, each shaped as the forward's argument."""
+
+    dx: Array
+    dprev_h: Array
+    dprev_c: Array
+    dWx: Array
+    dWh: Array
+    db: Array
+    dgx: Array
+    dgh: Array
+    dgc: Array
+    dbc: Array
+
+
 def layer_norm_lstm_packed_forward(
     x: Array,
     h0: Array,
@@ -107,50 +122,105 @@ def layer_norm_lstm_packed_forward(
     ----------
     Ba, Kiros & Hinton (2016), equations 20-22.
     """
-    where = "layer_norm_lstm_packed_forward"
-    check_floats(where, x=x, h0=h0, Wx=Wx, Wh=Wh, b=b, gx=gx, gh=gh, gc=gc, bc=bc)
-    size = check_shapes(
-        where,
-        x=(x, "P D"),
-        h0=(h0, "N H"),
-        Wx=(Wx, "D 4H"),
-        Wh=(Wh, "H 4H"),
-        b=(b, "4H"),
-        gx=(gx, "4H"),
-        gh=(gh, "4H"),
-        gc=(gc, "H"),
-        bc=(bc, "H"),
-    )
+    where, weights = "layer_norm_lstm_packed_forward", (Wx, Wh, b, gx, gh, gc, bc)
+    size = _check(where, {"x": (x, "P D"), "h0": (h0, "N H")}, weights)
     check_batch_sizes(where, batch_sizes, size["N"], size["P"])
     check_precision(where, precision)
-    weights = (Wx, Wh, b, gx, gh, gc, bc)
     cache = _forward(x, h0, np.zeros_like(h0), weights, tuple(map(int, batch_sizes)), precision)
     return cache.h, cache
 
 
-def layer_norm_lstm_step(
-    x: Array, prev_h: Array, prev_c: Array, *weights: Array
-) -> tuple[Array, Array]:
-    """One step, for decoding.
+def layer_norm_lstm_step_forward(
+    x: Array,
+    prev_h: Array,
+    prev_c: Array,
+    Wx: Array,
+    Wh: Array,
+    b: Array,
+    gx: Array,
+    gh: Array,
+    gc: Array,
+    bc: Array,
+) -> tuple[Array, Array, LayerNormLSTMCache]:
+    r"""One step, :math:`c' = f c + i g` and :math:`h' = o \tanh N(c'; g_c, b_c)`.
 
     Parameters
     ----------
     x : (N, D) float
     prev_h : (N, H) float
     prev_c : (N, H) float
-    *weights
-        As in `layer_norm_lstm_packed_forward`, Wx to bc.
+    Wx : (D, 4 H) float
+    Wh : (H, 4 H) float
+    b : (4 H,) float
+    gx : (4 H,) float
+    gh : (4 H,) float
+    gc : (H,) float
+    bc : (H,) float
 
     Returns
     -------
     next_h, next_c : (N, H), dtype of x
+    cache : LayerNormLSTMCache
+        Of a sequence of one step.
+
+    Raises
+    ------
+    ShapeError
+        If N, D or H do not match.
+    DTypeError
+        If the arguments are not of one floating-point dtype.
 
     References
     ----------
     Ba, Kiros & Hinton (2016), equations 20-22.
     """
+    weights = (Wx, Wh, b, gx, gh, gc, bc)
+    rows = {"x": (x, "N D"), "prev_h": (prev_h, "N H"), "prev_c": (prev_c, "N H")}
+    _check("layer_norm_lstm_step_forward", rows, weights)
     cache = _forward(x, prev_h, prev_c, weights, (len(x),), "float32")
-    return cache.h, cache.c
+    return cache.h, cache.c, cache
+
+
+def layer_norm_lstm_step_backward(
+    dnext_h: Array, dnext_c: Array, cache: LayerNormLSTMCache
+) -> LayerNormLSTMStepGrads:
+    r"""Backward pass of one step.
+
+    Parameters
+    ----------
+    dnext_h : (N, H), dtype of the forward's output
+    dnext_c : (N, H), dtype of the forward's output
+        What reaches c' from the next step; what reaches it through h' is added here.
+    cache : LayerNormLSTMCache, from `layer_norm_lstm_step_forward`
+
+    Returns
+    -------
+    LayerNormLSTMStepGrads
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If dnext_h or dnext_c is not shaped and typed as the forward's output.
+
+    References
+    ----------
+    Ba, Kiros & Hinton (2016), equations 4 and 20-22.
+    """
+    where = "layer_norm_lstm_step_backward"
+    check_gradient(where, "dnext_h", dnext_h, cache.h.shape, cache.h.dtype)
+    check_gradient(where, "dnext_c", dnext_c, cache.c.shape, cache.c.dtype)
+    (dx, dprev_h, *dweights), dprev_c = _backward(dnext_h, dnext_c, cache)
+    return LayerNormLSTMStepGrads(dx, dprev_h, dprev_c, *dweights)
+
+
+def _check(
+    where: str, rows: dict[str, tuple[Array, str]], weights: tuple[Array, ...]
+) -> dict[str, int]:
+    """Hold the arguments to one dtype and to each other's shapes; return the sizes of the axes."""
+    axes = {"Wx": "D 4H", "Wh": "H 4H", "b": "4H", "gx": "4H", "gh": "4H", "gc": "H", "bc": "H"}
+    wanted = rows | {k: (w, axes[k]) for k, w in zip(axes, weights, strict=True)}
+    check_floats(where, **{name: array for name, (array, _) in wanted.items()})
+    return check_shapes(where, **wanted)
 
 
 def _forward(
@@ -206,11 +276,18 @@ def layer_norm_lstm_packed_backward(dh: Array, cache: LayerNormLSTMCache) -> Lay
     ----------
     Ba, Kiros & Hinton (2016), equations 4 and 20-22.
     """
+    check_gradient("layer_norm_lstm_packed_backward", "dh", dh, cache.h.shape, cache.h.dtype)
+    return _backward(dh, np.zeros_like(cache.c0), cache)[0]
+
+
+def _backward(
+    dh: Array, dfinal_c: Array, cache: LayerNormLSTMCache
+) -> tuple[LayerNormLSTMGrads, Array]:
+    """Go back through the steps; return the gradients, and that of c0."""
     x, h0, c0, Wx, Wh, gates, tanh_c, h, c, inputs, steps, batch_sizes, precision = cache
-    check_gradient("layer_norm_lstm_packed_backward", "dh", dh, h.shape, h.dtype)
     prev_c, H = previous_states(c, c0, batch_sizes), h.shape[1]
     da, dproduct = np.empty_like(gates), np.empty_like(gates)
-    dprev_h, dprev_c = np.zeros_like(h0), np.zeros_like(c0)
+    dprev_h, dprev_c = np.zeros_like(h0), dfinal_c.copy()
     dgh, dgc, dbc = (np.zeros(width, h.dtype) for width in (4 * H, H, H))
     for rows, (of_h, of_c) in reversed([*zip(step_slices(batch_sizes), steps, strict=True)]):
         n = rows.stop - rows.start
@@ -235,4 +312,4 @@ def layer_norm_lstm_packed_backward(dh: Array, cache: LayerNormLSTMCache) -> Lay
     dinput, dgx, db = layer_norm_backward(da, inputs)
     dx = product(dinput, Wx.T, precision=precision)
     dWx = product(x.T, dinput, precision=precision)
-    return LayerNormLSTMGrads(dx, dprev_h, dWx, dWh, db, dgx, dgh, dgc, dbc)
+    return LayerNormLSTMGrads(dx, dprev_h, dWx, dWh, db, dgx, dgh, dgc, dbc), dprev_c
