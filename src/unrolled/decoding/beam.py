@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,27 @@ class Hypothesis(NamedTuple):
     finished: bool
 
 
+class BeamStep(NamedTuple):
+    """What a search kept of each image's hypotheses at one step, K an image.
+
+    Attributes
+    ----------
+    images : (N,) int
+        Places among the features of the images that are still being captioned.
+    parents : (N, K) int
+        Which of the step before's K hypotheses each goes on from.
+    words : (N, K) int
+        The word that each says; ``<NULL>`` where a finished caption stays as it is.
+    log_probs : (N, K) float64
+        Nats, of all words so far; -inf where there is no hypothesis.
+    """
+
+    images: Array
+    parents: Array
+    words: Array
+    log_probs: Array
+
+
 class _Beams(NamedTuple):
     """The hypotheses of the images that are still being captioned, K an image."""
 
@@ -44,6 +66,7 @@ class _Beams(NamedTuple):
     log_probs: Array  # (N, K) float64, -inf where there is no hypothesis
     penalties: Array  # (N, K) float64, for saying what earlier groups said
     finished: Array  # (N, K) bool
+    parents: Array  # (N, K) int, the place of each among those of the step before
 
 
 class _Chosen(NamedTuple):
@@ -63,6 +86,7 @@ def beam_search(
     groups: int = 1,
     diversity: float = 0.0,
     precision: str = "float32",
+    on_step: Callable[[BeamStep], object] | None = None,
     **rules: Any,
 ) -> list[list[Hypothesis]]:
     r"""Search for the likeliest captions of a batch of images, several hypotheses at a time.
@@ -95,6 +119,8 @@ def beam_search(
         :math:`\lambda`, nats, at least 0.
     precision : "float32", "bfloat16" or "auto"
         Of what the model's compiled products multiply; sums are float32.
+    on_step : callable, optional
+        Is told of every step as it is done.
     **rules
         Those of `Rules`: ``max_length``, ``min_length``, ``never``, ``no_repeat_ngram`` and
         ``prefix``. ``<NULL>`` may never be said.
@@ -128,6 +154,8 @@ def beam_search(
         if not len(beams.images):
             break
         beams = _extend(model, beams, numbered, groups, diversity)
+        if on_step is not None:
+            on_step(BeamStep(beams.images, beams.parents, beams.words[:, :, -1], beams.log_probs))
         last = np.full(len(beams.images), length == held.max_length)
         done: Array = beams.finished.all(axis=1) | last
         for n in np.flatnonzero(done).tolist():
@@ -156,7 +184,8 @@ def _start(model: Speaker, features: Any, width: int, groups: int, start: int) -
     log_probs[:, :: width // groups] = 0
     words = np.full((N, width, 1), start)
     none = np.zeros((N, width))
-    return _Beams(np.arange(N), state, rows, words, log_probs, none, np.isneginf(log_probs))
+    finished = np.isneginf(log_probs)
+    return _Beams(np.arange(N), state, rows, words, log_probs, none, finished, rows)
 
 
 def _extend(
@@ -192,6 +221,7 @@ def _extend(
         totals[chosen],
         penalty,
         finished | (words[chosen] == rules.end) | np.isneginf(totals[chosen]),
+        parent,
     )
 
 
@@ -255,4 +285,5 @@ def _keep(beams: _Beams, images: Array) -> _Beams:
         beams.log_probs[images],
         beams.penalties[images],
         beams.finished[images],
+        beams.parents[images],
     )
