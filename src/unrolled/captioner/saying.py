@@ -106,7 +106,7 @@ def say_photos(
             _key(each.identity): photos for each, photos in zip(encoders, encoded, strict=True)
         }
         rows = [
-            np.stack([_wanted(member, photo) for photo in by_encoder[_key(member.encoder)]])
+            np.stack([features_for(member, photo) for photo in by_encoder[_key(member.encoder)]])
             for member in members
         ]
         captions = say_features(members, rows, decoding)
@@ -134,8 +134,18 @@ def _load_encoders(members: Sequence[Captioner], name: str | None) -> list[Encod
     ]
 
 
-def _wanted(member: Captioner, photo: PhotoFeatures) -> Array:
-    """Of a photo's features, those that the captioner's model takes."""
+def features_for(member: Captioner, photo: PhotoFeatures) -> Array:
+    """Choose, of a photo's features, those that the captioner's model takes.
+
+    Parameters
+    ----------
+    member : Captioner
+    photo : PhotoFeatures
+
+    Returns
+    -------
+    (D,) or (L, D) float32
+    """
     if not member.sees_grid or photo.grid is None:
         return photo.pooled
     return photo.grid.reshape(-1, photo.grid.shape[-1])
