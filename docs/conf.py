@@ -47,6 +47,7 @@ toc_object_entries_show_parents = "hide"
 # What is checked is what the pages show; docstrings' examples belong to the tests.
 doctest_test_doctest_blocks = ""
 
+highlight_language = "text"
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "Unrolled"
@@ -60,12 +61,12 @@ _CJK = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
 def join_chinese_lines(app: Sphinx, document: nodes.document) -> None:  # noqa: ARG001
     """Drop line breaks between Chinese characters, which a browser would show as blanks."""
-    for text in list(document.findall(nodes.Text)):
-        place = text.parent.index(text)
-        if text == "\n" and 0 < place < len(text.parent) - 1:
-            before, after = (text.parent[place + step].astext() for step in (-1, 1))
-            if _CJK.match(before[-1:]) and _CJK.match(after[:1]):
-                text.parent.remove(text)
+    for parent in document.findall(nodes.TextElement):
+        for place in reversed(range(1, len(parent) - 1)):
+            if parent[place] == "\n":
+                before, after = (parent[place + step].astext() for step in (-1, 1))
+                if _CJK.match(before[-1:]) and _CJK.match(after[:1]):
+                    del parent[place]
 
 
 def set_page(
