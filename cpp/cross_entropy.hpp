@@ -43,7 +43,8 @@ struct Part {
     double shifts;  // the sum of x - top
 };
 
-// Turns n scores of a row into their exponentials.
+// Turns n scores of a row into their exponentials, or only sums these up.
+template <bool Keep = true>
 inline Part exponentiate(float* x, long n) {
     const long whole = n / kLanes * kLanes;
     const int rest = (int)(n - whole);
@@ -62,14 +63,14 @@ inline Part exponentiate(float* x, long n) {
     Floats sums{}, shifts{};
     for (long j = 0; j < whole; j += kLanes) {
         const Floats shift = load(x + j) - top, e = exp(shift);
-        store(x + j, e);
+        if (Keep) store(x + j, e);
         sums += e;
         shifts += shift;
     }
     float total = sum_lanes(sums), shift_total = sum_lanes(shifts);
     if (rest) {
         const Floats shift = load_some(x + whole, rest) - top, e = exp(shift);
-        store_some(x + whole, e, rest);
+        if (Keep) store_some(x + whole, e, rest);
         for (int i = 0; i < rest; ++i) total += e[i], shift_total += shift[i];
     }
     return {top, total, shift_total};

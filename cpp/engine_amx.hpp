@@ -10,6 +10,7 @@ struct AmxEngine {
     using Packed = uint32_t;
     static constexpr int kRows = 32, kCols = 32, kWidth = 16, kDepth = 32;
     static constexpr int kBlock = 512;
+    static constexpr bool kInPlace = true;
     using Session = TileSession;
 
     // Panels are [32 steps][2 tiles].
@@ -60,37 +61,62 @@ struct AmxEngine {
     }
 
     static void block(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows, float* out) {
-        a += size_a(k0);
-        b += size_b(k0);
-        const long steps = (k1 - k0) / 32;
-        _tile_zero(0);
-        _tile_zero(1);
-        if (rows <= 16) {
-            for (long k = 0; k < steps; ++k, a += 2 * kTileWords, b += 2 * kTileWords) {
-                _tile_loadd(4, a, 64);
-                _tile_loadd(6, b, 64);
-                _tile_dpbf16ps(0, 4, 6);
-                _tile_loadd(7, b + kTileWords, 64);
-                _tile_dpbf16ps(1, 4, 7);
-            }
-        } else {
-            _tile_zero(2);
-            _tile_zero(3);
-            for (long k = 0; k < steps; ++k, a += 2 * kTileWords, b += 2 * kTileWords) {
-                _tile_loadd(4, a, 64);
-                _tile_loadd(6, b, 64);
-                _tile_dpbf16ps(0, 4, 6);
-                _tile_loadd(7, b + kTileWords, 64);
-                _tile_dpbf16ps(1, 4, 7);
+        if (rows > 16)
+            multiply<2>(a, b, k0, k1, nullptr, 0, out, kCols);
+        else
+            multiply<1>(a, b, k0, k1, nullptr, 0, out, kCols);
+    }
+
+    // Rows of `from` are ld_from apart: those of c itself, or all the same, where that is 0.
+    static void block_in_place(const uint32_t* a, const uint32_t* b, long k0, long k1,
+                               const float* from, long ld_from, float* c, long ldc) {
+        multiply<2>(a, b, k0, k1, from, ld_from, c, ldc);
+    }
+
+private:
+    template <int Tiles>
+    static void multiply(const uint32_t* a, const uint32_t* b, long k0, long k1, const float* from,
+                         long ld_from, float* to, long ld) {
+        a += size_a(k0), b += size_b(k0);
+        begin<Tiles>(from, ld_from);
+        for (long k = k0; k < k1; k += 32, a += 2 * kTileWords, b += 2 * kTileWords) {
+            _tile_loadd(4, a, 64);
+            _tile_loadd(6, b, 64);
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_loadd(7, b + kTileWords, 64);
+            _tile_dpbf16ps(1, 4, 7);
+            if constexpr (Tiles > 1) {
                 _tile_loadd(5, a + kTileWords, 64);
                 _tile_dpbf16ps(2, 5, 6);
                 _tile_dpbf16ps(3, 5, 7);
             }
-            _tile_stored(2, out + 16 * kCols, 4 * kCols);
-            _tile_stored(3, out + 16 * kCols + 16, 4 * kCols);
         }
-        _tile_stored(0, out, 4 * kCols);
-        _tile_stored(1, out + 16, 4 * kCols);
+        _tile_stored(0, to, 4 * ld);
+        _tile_stored(1, to + 16, 4 * ld);
+        if constexpr (Tiles > 1) {
+            _tile_stored(2, to + 16 * ld, 4 * ld);
+            _tile_stored(3, to + 16 * ld + 16, 4 * ld);
+        }
+    }
+
+    // The sums before the first product.
+    template <int Tiles>
+    static void begin(const float* from, long ld) {
+        if (from) {
+            _tile_loadd(0, from, 4 * ld);
+            _tile_loadd(1, from + 16, 4 * ld);
+            if constexpr (Tiles > 1) {
+                _tile_loadd(2, from + 16 * ld, 4 * ld);
+                _tile_loadd(3, from + 16 * ld + 16, 4 * ld);
+            }
+        } else {
+            _tile_zero(0);
+            _tile_zero(1);
+            if constexpr (Tiles > 1) {
+                _tile_zero(2);
+                _tile_zero(3);
+            }
+        }
     }
 };
 

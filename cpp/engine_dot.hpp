@@ -10,6 +10,7 @@ struct DotEngine {
     using Packed = uint32_t;
     static constexpr int kRows = 14, kCols = 32, kWidth = 16, kDepth = 32;
     static constexpr int kBlock = 512;
+    static constexpr bool kInPlace = false;
 
     struct Session {};
 

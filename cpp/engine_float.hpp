@@ -8,6 +8,7 @@
 //   put_a            writes 16 neighbours of one row, as a time loop produces them
 //   put_b            writes 16 neighbours of two following steps, the first an even one
 //   block            multiplies panels over steps [k0, k1) into out, kCols floats a row
+//   block_in_place   where kInPlace: a whole block on top of what lies at `from`, into c
 #pragma once
 
 #include "vec.hpp"
@@ -24,6 +25,7 @@ struct FloatEngine {
     static constexpr int kWidth = kCols < kStrip ? kCols : kStrip;  // columns packed at a time
     static constexpr int kDepth = 1;                                // K is padded to its multiple
     static constexpr int kBlock = 512;  // steps of K between writes of the sums
+    static constexpr bool kInPlace = false;
 
     struct Session {};  // what a thread holds while it multiplies: nothing
 
@@ -42,9 +44,9 @@ struct FloatEngine {
                 for (int r = 0; r < kRows; r += kLanes) copy(to + r, src + k * ld + r, rows - r, kRows - r);
             return;
         }
-        for (int r = 0; r < kRows; ++r)
-            for (long k = 0; k < K; ++k)
-                to[k * kRows + r] = r < rows ? rounded(src[r * ld + k]) : 0.0f;
+        for (long k = 0; k < K; k += kLanes)
+            for (int r = 0; r < kRows; r += kLanes)
+                turn(to + k * kRows + r, kRows, src + r * ld + k, ld, rows - r, K - k, kRows - r);
     }
 
     static void gather_a(float* panel, long k0, AnyLines src, int rows, long K) {
@@ -58,9 +60,9 @@ struct FloatEngine {
                        int cols, long K) {
         float* to = panel + k0 * kCols + strip * kWidth;
         if (trans) {
-            for (int c = 0; c < kWidth; ++c)
-                for (long k = 0; k < K; ++k)
-                    to[k * kCols + c] = c < cols ? rounded(src[c * ld + k]) : 0.0f;
+            for (long k = 0; k < K; k += kLanes)
+                for (int c = 0; c < kWidth; c += kLanes)
+                    turn(to + k * kCols + c, kCols, src + c * ld + k, ld, cols - c, K - k, kLanes);
             return;
         }
         for (long k = 0; k < K; ++k, to += kCols)
@@ -89,6 +91,16 @@ struct FloatEngine {
 private:
     static void copy(float* to, const float* from, int valid, int room) {
         store_some(to, rounded(load_some(from, valid)), room);
+    }
+
+    // A square of `lines` rows of src, of which n numbers exist, to n rows of `room` numbers.
+    static void turn(float* to, long stride, const float* src, long ld, int lines, long n, int room) {
+        const int steps = (int)at_most(n, kLanes);
+        Floats square[kLanes];
+        for (int i = 0; i < kLanes; ++i)
+            square[i] = i < lines ? rounded(load_some(src + i * ld, steps)) : Floats{};
+        transpose(square);
+        for (int i = 0; i < steps; ++i) store_some(to + i * stride, square[i], room);
     }
 
     // A block of few rows does no work for those it has not: one loop is compiled for each count.

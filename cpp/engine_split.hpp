@@ -21,6 +21,7 @@ struct SplitEngine {
     using Packed = uint32_t;
     static constexpr int kRows = 32, kCols = 32, kWidth = 16, kDepth = 32, kParts = 3;
     static constexpr int kBlock = 512;
+    static constexpr bool kInPlace = false;
     using Session = TileSession;
 
     // Panels are [32 steps][3 parts][2 tiles].

@@ -21,8 +21,8 @@ using unrolled::Worker;
 
 constexpr long kPackSteps = 32;    // rows of an operand that are read side by side
 constexpr long kWidePanels = 32;   // panels packed from them before going on
-constexpr long kChunkRows = 224;   // rows and columns a thread takes at a time: a multiple of
-constexpr long kChunkCols = 256;   // every engine's block
+constexpr long kChunkRows = 224;   // rows a thread takes at a time, at most
+constexpr long kChunkCols = 256;   // columns, likewise: whole panels of every engine
 
 inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
 
@@ -152,6 +152,25 @@ struct Destination {
     }
 };
 
+// A block of c from panels over steps [k, k + kBlock): where the engine can, the whole ones without a
+// stop in between.
+template <class E>
+void multiply_block(const typename E::Packed* a, const typename E::Packed* b, long k, long depth,
+                    const Destination& to, long row, long col, int rows, int cols, float* sums) {
+    const long last = at_most(k + E::kBlock, depth);
+    const bool add = to.accumulate || k > 0;
+    if constexpr (E::kInPlace) {
+        const float* bias = k == 0 ? to.bias : nullptr;
+        if (rows == E::kRows && cols == E::kCols && !(add && bias)) {
+            float* c = to.c + row * to.ldc + col;
+            const float* from = add ? c : bias ? bias + col : nullptr;
+            return E::block_in_place(a, b, k, last, from, add ? to.ldc : 0, c, to.ldc);
+        }
+    }
+    E::block(a, b, k, last, rows, sums);
+    to.write(sums, E::kCols, row, col, rows, cols, k == 0);
+}
+
 struct NoMore {
     void operator()(long, long, long, long) const {}
 };
@@ -164,14 +183,16 @@ template <class E, class Then = NoMore>
 void multiply(const Worker& worker, const PackedRows<E>& a, const PackedCols<E>& b,
               const Destination& to, long* next, Then then = {}) {
     if (a.rows == 0 || b.cols == 0) return;
+    static_assert(kChunkCols % E::kCols == 0, "`then` is given whole panels");
     [[maybe_unused]] const typename E::Session session;
     alignas(64) float sums[E::kRows * E::kCols];
-    const long row_panels = kChunkRows / E::kRows;
+    const long chunks = ceil_div(a.panels(), kChunkRows / E::kRows);
+    const long row_panels = ceil_div(a.panels(), chunks);  // of about the same size
     long col_panels = kChunkCols / E::kCols;
     if (std::is_same<Then, NoMore>::value)  // a share for everyone
         col_panels = at_most(col_panels, ceil_div(b.panels(), 2 * worker.count));
     const long across = ceil_div(b.panels(), col_panels);
-    const long items = across * ceil_div(a.panels(), row_panels);
+    const long items = across * chunks;
     for (long item; (item = take(next)) < items;) {
         const long p0 = item / across * row_panels, p1 = at_most(a.panels(), p0 + row_panels);
         const long q0 = item % across * col_panels, q1 = at_most(b.panels(), q0 + col_panels);
@@ -180,8 +201,8 @@ void multiply(const Worker& worker, const PackedRows<E>& a, const PackedCols<E>&
                 for (long q = q0; q < q1; ++q) {
                     const int rows = (int)a.count(p), cols = (int)b.count(q);
                     if (cols <= 0) continue;
-                    E::block(a.panel(p), b.panel(q), k, at_most(k + E::kBlock, a.depth), rows, sums);
-                    to.write(sums, E::kCols, a.first(p), b.first(q), rows, cols, k == 0);
+                    multiply_block<E>(a.panel(p), b.panel(q), k, a.depth, to, a.first(p), b.first(q),
+                                      rows, cols, sums);
                 }
         then(p0 * E::kRows, at_most(p1 * E::kRows, a.rows), q0 * E::kCols,
              at_most(q1 * E::kCols, b.cols));

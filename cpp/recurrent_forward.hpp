@@ -145,6 +145,16 @@ struct ForwardJob {
                 }
     }
 
+    // Calls in what `look_up` is going to read of some rows: they lie anywhere, too far apart for the
+    // CPU to foresee.
+    void call_in(long row, int rows, long col) const {
+        for (int r = 0; r < rows; ++r) {
+            const float* from = args.table + args.words[row + r] * kGates * args.H + col;
+            for (int gate = 0; gate < kGates; ++gate)
+                for (int j = 0; j < kGroup; j += kStrip) __builtin_prefetch(from + gate * args.H + j);
+        }
+    }
+
     // 16 columns of each gate of the input's product, from its row of the table.
     void look_up(float* to, long row, long col) const {
         const float* from = args.table + args.words[row] * kGates * args.H + col;
@@ -194,6 +204,7 @@ struct ForwardJob {
         for (long r0 = 0; r0 < n; r0 += E::kRows) {
             const int rows = (int)at_most(E::kRows, n - r0);
             const auto* a = states[t & 1] + r0 / E::kRows * E::size_a(wh.depth);
+            if (args.table) call_in(row + r0, rows, group * kGroup);
             for (int q = 0; q < kPanels; ++q) E::block(a, wh.panel(group, q), 0, wh.depth, rows, sums[q]);
             for (int j = 0; j < kGroup; j += kStrip) {
                 const long col = group * kGroup + j;

@@ -19,69 +19,112 @@ inline bool any(Ints mask) {
 #endif
 }
 
-// The k largest of x + penalty, largest first and the first of equal ones; places without a word
-// keep -inf.
-inline void largest(const float* x, const float* penalty, long V, long k, float* best, long* words) {
-    const float nothing = -__builtin_inff();
-    for (long i = 0; i < k; ++i) best[i] = nothing, words[i] = 0;
-    for (long j = 0; j < V; j += kLanes) {
-        const int n = (int)at_most(kLanes, V - j);
-        const Floats v = load_some(x + j, n) + load_some(penalty + j, n);
-        if (!any(v > best[k - 1])) continue;
-        for (int lane = 0; lane < n; ++lane) {
-            const float value = v[lane];
-            if (!(value > best[k - 1])) continue;
-            long at = k - 1;
-            for (; at > 0 && value > best[at - 1]; --at) best[at] = best[at - 1], words[at] = words[at - 1];
-            best[at] = value, words[at] = j + lane;
-        }
-    }
-}
+// The k likeliest words of a row, likeliest first and the first of equal ones, and the logarithm of
+// what all its exponentials add up to, from one stretch of scores after the other. Places without a
+// word keep -inf.
+struct RowOfWords {
+    float* best;
+    long *words, k;
+    float* top;   // the largest score so far
+    double* sum;  // of e^(score - top)
 
+    void begin() const {
+        for (long i = 0; i < k; ++i) best[i] = -__builtin_inff(), words[i] = 0;
+        *top = kLowest, *sum = 0.0;
+    }
+
+    // Scores x of n words from `first` on.
+    void add(float* x, const float* penalty, long first, long n) const {
+        for (long j = 0; j < n; j += kLanes) {
+            const int there = (int)at_most(kLanes, n - j);
+            const Floats v = load_some(x + j, there) + load_some(penalty + j, there);
+            if (!any(v > best[k - 1])) continue;
+            for (int lane = 0; lane < there; ++lane)
+                if (v[lane] > best[k - 1]) insert(v[lane], first + j + lane);
+        }
+        const Part part = exponentiate<false>(x, n);
+        if (part.sum == 0.0f) return;  // all are minus infinity
+        if (part.top > *top)
+            *sum = *sum * std::exp((double)*top - part.top) + part.sum, *top = part.top;
+        else
+            *sum += part.sum * std::exp((double)part.top - *top);
+    }
+
+    void end() const {
+        const float log_total = *top + (float)std::log(*sum);
+        for (long i = 0; i < k; ++i) best[i] -= log_total;
+    }
+
+private:
+    void insert(float value, long word) const {
+        long at = k - 1;
+        for (; at > 0 && value > best[at - 1]; --at) best[at] = best[at - 1], words[at] = words[at - 1];
+        best[at] = value, words[at] = word;
+    }
+};
+
+// A thread takes some rows through all words, a chunk of words after the other, so that scores never
+// leave its own cache.
 template <class E>
 struct TopWordsJob {
     const TopWordsArgs& args;
-    const long block;
     PackedCols<E> w;
     PackedRows<E> h;
-    float* scores;
-    long next[2] = {};  // shared work: scores, rows
+    float* tops;
+    double* sums;
+    long next = 0;
 
-    TopWordsJob(const TopWordsArgs& args_, Scratch& scratch)
-        : args(args_), block(at_most(args_.P, ceil_div(kScoreFloats / 4, args_.V * kChunkRows) * kChunkRows)) {
+    TopWordsJob(const TopWordsArgs& args_, Scratch& scratch) : args(args_) {
         if (args.packed)
             w.use(args.packed, args.V, args.H);
         else
             w.reserve(scratch, args.V, args.H);
-        h.reserve(scratch, block, args.H);
-        scores = scratch.take<float>(block * args.V);
+        h.reserve(scratch, args.P, args.H);
+        tops = scratch.take<float>(args.P);
+        sums = scratch.take<double>(args.P);
     }
 
     static void run(void* self, const Worker& worker) {
         auto& job = *static_cast<TopWordsJob*>(self);
         const auto& args = job.args;
         if (!args.packed) job.w.pack(args.w);
-        for (long row = 0; row < args.P; row += job.block) {
-            if (worker.id == 0) {
-                job.h.rows = at_most(job.block, args.P - row);
-                job.h.next = job.next[0] = job.next[1] = 0;
-            }
-            worker.barrier();
-            job.h.pack({args.h + row * args.H, args.H, false});
-            worker.barrier();
-            multiply<E>(worker, job.h, job.w, {job.scores, args.V, args.b, false}, &job.next[0]);
-            worker.barrier();
-            for (long i; (i = take(&job.next[1])) < job.h.rows;) job.choose(row + i, job.scores + i * args.V);
-            worker.barrier();
-        }
+        job.h.pack({args.h, args.H, false});
+        worker.barrier();
+        [[maybe_unused]] const typename E::Session session;
+        Scratch scratch;
+        auto* scores = scratch.take<float>(round_up(kChunkRows, E::kRows) * kChunkCols);
+        const long panels = job.h.panels();
+        const long share = at_most(kChunkRows / E::kRows, ceil_div(panels, worker.count));
+        for (long p; (p = take(&job.next) * share) < panels;)
+            job.choose(p, at_most(panels, p + share), scores);
     }
 
-    void choose(long row, float* x) const {
-        float* best = args.log_p + row * args.k;
-        largest(x, args.penalty, args.V, args.k, best, args.words + row * args.k);
-        const Part whole = exponentiate(x, args.V);
-        const float log_total = whole.top + (float)std::log((double)whole.sum);
-        for (long i = 0; i < args.k; ++i) best[i] -= log_total;
+    void choose(long p0, long p1, float* scores) const {
+        const long row0 = h.first(p0), rows = h.first(p1 - 1) + h.count(p1 - 1) - row0;
+        for (long i = 0; i < rows; ++i) row(row0 + i).begin();
+        for (long j0 = 0; j0 < args.V; j0 += kChunkCols) {
+            score(p0, p1, j0, scores);
+            for (long i = 0; i < rows; ++i)
+                row(row0 + i).add(scores + i * kChunkCols, args.penalty + j0, j0,
+                                  at_most(kChunkCols, args.V - j0));
+        }
+        for (long i = 0; i < rows; ++i) row(row0 + i).end();
+    }
+
+    RowOfWords row(long i) const {
+        return {args.log_p + i * args.k, args.words + i * args.k, args.k, tops + i, sums + i};
+    }
+
+    // The scores of some panels' rows for the chunk of words that begins at j0.
+    void score(long p0, long p1, long j0, float* scores) const {
+        alignas(64) float sums_of_block[E::kRows * E::kCols];
+        const Destination to{scores, kChunkCols, args.b + j0, false};
+        const long q0 = j0 / E::kCols, q1 = at_most(w.panels(), q0 + kChunkCols / E::kCols);
+        for (long k = 0; k == 0 || k < h.depth; k += E::kBlock)
+            for (long p = p0; p < p1; ++p)
+                for (long q = q0; q < q1; ++q)
+                    multiply_block<E>(h.panel(p), w.panel(q), k, h.depth, to, (p - p0) * E::kRows,
+                                      (q - q0) * E::kCols, (int)h.count(p), (int)w.count(q), sums_of_block);
     }
 };
 

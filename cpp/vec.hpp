@@ -66,6 +66,40 @@ inline Floats copy_sign(Floats magnitude, Floats sign) {
     return (Floats)((Words)magnitude | ((Words)sign & 0x80000000u));
 }
 
+// a0 b0 a1 b1 ..., of the lower or the upper halves of two vectors.
+#if UNROLLED_LANES == 4
+#define UNROLLED_LOWER 0, 4, 1, 5
+#define UNROLLED_UPPER 2, 6, 3, 7
+#elif UNROLLED_LANES == 8
+#define UNROLLED_LOWER 0, 8, 1, 9, 2, 10, 3, 11
+#define UNROLLED_UPPER 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define UNROLLED_LOWER 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define UNROLLED_UPPER 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#endif
+#if defined(__clang__) || __GNUC__ >= 12
+inline Floats interleave_lower(Floats a, Floats b) { return __builtin_shufflevector(a, b, UNROLLED_LOWER); }
+inline Floats interleave_upper(Floats a, Floats b) { return __builtin_shufflevector(a, b, UNROLLED_UPPER); }
+#else
+inline Floats interleave_lower(Floats a, Floats b) { return __builtin_shuffle(a, b, Ints{UNROLLED_LOWER}); }
+inline Floats interleave_upper(Floats a, Floats b) { return __builtin_shuffle(a, b, Ints{UNROLLED_UPPER}); }
+#endif
+
+// Transposes a square in place. A round that interleaves each row with the one half the square below
+// it moves one bit of a number's column to its row; after as many rounds as there are bits, all have.
+inline void transpose(Floats (&rows)[kLanes]) {
+    for (int round = 1; round < kLanes; round *= 2) {
+        Floats next[kLanes];
+#pragma GCC unroll 8
+        for (int i = 0; i < kLanes / 2; ++i) {
+            next[2 * i] = interleave_lower(rows[i], rows[i + kLanes / 2]);
+            next[2 * i + 1] = interleave_upper(rows[i], rows[i + kLanes / 2]);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) rows[i] = next[i];
+    }
+}
+
 // Each float rounded to bfloat16 (nearest, ties to even) and left in the upper half of its lane.
 inline Words round_bf16(Floats x) {
     const Words bits = (Words)x;

@@ -301,7 +301,9 @@ class CaptioningRNN:
         h, cell_cache = self._cell.forward(
             x, image, *self._cell_weights(), batch_sizes, precision=precision, **between
         )
-        h_out, drop_h = self._drop(h[counted], self.dropout, rng)
+        # Mostly all do count: there is nothing to pick out then, nor to put back.
+        all_count = bool(counted.all())
+        h_out, drop_h = self._drop(h if all_count else h[counted], self.dropout, rng)
         y = words_out[sequence, step][counted]
         row_weights = weights[sequence, step][counted].astype(self.dtype)
         row_weights /= self.dtype.type(max(N, 1))
@@ -315,8 +317,10 @@ class CaptioningRNN:
             precision=precision,
         )
 
-        dh = np.zeros_like(h)
-        dh[counted] = dropout_backward(dh_out, drop_h) if drop_h else dh_out
+        dh = dropout_backward(dh_out, drop_h) if drop_h else dh_out
+        if not all_count:
+            dh_out, dh = dh, np.zeros_like(h)
+            dh[counted] = dh_out
         penalty, back = self._attention_loss(cell_cache, N)
         dx, dimage, *dcell = self._cell.backward(dh, cell_cache, **back)
         dx = dropout_backward(dx, drop_x) if drop_x else dx

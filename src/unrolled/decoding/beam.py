@@ -158,8 +158,9 @@ def beam_search(
             on_step(BeamStep(beams.images, beams.parents, beams.words[:, :, -1], beams.log_probs))
         last = np.full(len(beams.images), length == held.max_length)
         done: Array = beams.finished.all(axis=1) | last
-        for n in np.flatnonzero(done).tolist():
-            found[beams.images[n]] = _rank(beams, n, numbered, length_norm)
+        over = _keep(beams, done)
+        for n, ranked in zip(over.images.tolist(), _rank(over, numbered, length_norm), strict=True):
+            found[n] = ranked
         beams = _keep(beams, ~done)
     return found
 
@@ -258,19 +259,24 @@ def _choose(
     return _Chosen(*(np.concatenate(parts, axis=1) for parts in zip(*chosen, strict=True)))
 
 
-def _rank(beams: _Beams, n: int, rules: NumberedRules, length_norm: float) -> list[Hypothesis]:
-    """Turn image n's beams into hypotheses, best first."""
-    ranked = {}
-    for words, log_prob in zip(beams.words[n, :, 1:], beams.log_probs[n].tolist(), strict=True):
-        if np.isneginf(log_prob):
-            continue
-        said = tuple(w for w in words.tolist() if w != rules.null)
-        ended = rules.end in said
-        hypothesis = Hypothesis(said[:-1] if ended else said, log_prob, ended)
-        ranked[said] = (log_prob / max(len(said), 1) ** length_norm, hypothesis)
-    if not ranked:
-        raise rules.refuse(beams.words.shape[2] - 2)
-    return [h for _, h in sorted(ranked.values(), key=lambda pair: -pair[0])]
+def _rank(beams: _Beams, rules: NumberedRules, length_norm: float) -> list[list[Hypothesis]]:
+    """Turn every image's beams into hypotheses, best first."""
+    words = beams.words[:, :, 1:]
+    lengths = np.count_nonzero(words != rules.null, axis=2)  # <NULL> only fills up
+    ended = (words == rules.end).any(axis=2)
+    found = []
+    for image in zip(*(a.tolist() for a in (words, lengths, ended, beams.log_probs)), strict=True):
+        ranked = {}
+        for filled, length, end, log_prob in zip(*image, strict=True):
+            if log_prob == -math.inf:
+                continue
+            said = tuple(filled[:length])
+            hypothesis = Hypothesis(said[:-1] if end else said, log_prob, end)
+            ranked[said] = (log_prob / max(length, 1) ** length_norm, hypothesis)
+        if not ranked:
+            raise rules.refuse(words.shape[2] - 1)
+        found.append([h for _, h in sorted(ranked.values(), key=lambda pair: -pair[0])])
+    return found
 
 
 def _keep(beams: _Beams, images: Array) -> _Beams:
