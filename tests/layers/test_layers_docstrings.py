@@ -50,7 +50,8 @@ def shape_of(text: str) -> tuple[int, ...]:
 
 
 def section(function: Any, name: str) -> list[tuple[str, str]]:
-    return [(p.name, p.type) for p in docscrape.FunctionDoc(function)[name]]
+    described = docscrape.FunctionDoc(function)[name]
+    return [(one, p.type) for p in described for one in p.name.split(", ")]
 
 
 class Called:
