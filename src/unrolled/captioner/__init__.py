@@ -10,6 +10,22 @@ from unrolled.captioner.captioner import Captioner
 from unrolled.captioner.decoding import Caption, Decoding
 from unrolled.captioner.ensemble import Captioners
 from unrolled.captioner.saying import BATCH
+from unrolled.captioner.seeing import Eyes
 from unrolled.captioner.shipping import shipped
+from unrolled.captioner.wishes import DIVERSITY, Wishes
+from unrolled.captioner.words import Word, number_words, weigh_words
 
-__all__ = ["BATCH", "Caption", "Captioner", "Captioners", "Decoding", "shipped"]
+__all__ = [
+    "BATCH",
+    "DIVERSITY",
+    "Caption",
+    "Captioner",
+    "Captioners",
+    "Decoding",
+    "Eyes",
+    "Wishes",
+    "Word",
+    "number_words",
+    "shipped",
+    "weigh_words",
+]

@@ -89,9 +89,9 @@ def say_photos(
     captions : list of Caption, best first
     """
     Rules(**decoding.rules).numbered(members[0].model.word_to_idx)  # before the photos are encoded
-    encoders = _load_encoders(members, encoder)
+    encoders = load_encoders(members, encoder)
     grid = [
-        any(m.sees_grid for m in members if _key(m.encoder) == _key(each.identity))
+        any(m.sees_grid for m in members if key_of(m.encoder) == key_of(each.identity))
         for each in encoders
     ]
     first = encoders[0].features(
@@ -103,33 +103,59 @@ def say_photos(
             again = (photo.path for photo in batch)  # all of them have just been read
             encoded.append(list(each.features(again, batch_size=batch_size, grid=with_grid)))
         by_encoder = {
-            _key(each.identity): photos for each, photos in zip(encoders, encoded, strict=True)
+            key_of(each.identity): photos for each, photos in zip(encoders, encoded, strict=True)
         }
         rows = [
-            np.stack([features_for(member, photo) for photo in by_encoder[_key(member.encoder)]])
+            np.stack([features_for(member, photo) for photo in by_encoder[key_of(member.encoder)]])
             for member in members
         ]
         captions = say_features(members, rows, decoding)
         yield from zip((photo.path for photo in batch), captions, strict=True)
 
 
-def _key(identity: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def key_of(identity: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Give an encoder's identity as what a dict can find it by.
+
+    Parameters
+    ----------
+    identity : mapping of str to str
+
+    Returns
+    -------
+    tuple of pairs of str
+    """
     return tuple(sorted(identity.items()))
 
 
-def _load_encoders(members: Sequence[Captioner], name: str | None) -> list[Encoder]:
-    """Load each encoder that a captioner wants, once."""
+def load_encoders(members: Sequence[Captioner], name: str | None) -> list[Encoder]:
+    """Load each encoder that a captioner wants, once.
+
+    Parameters
+    ----------
+    members : sequence of Captioner
+    name : str or None
+        What to find the encoder by that has an ONNX file of one's own in it.
+
+    Returns
+    -------
+    list of Encoder
+
+    Raises
+    ------
+    EncoderError
+        If the encoder here is not the one a model was trained with.
+    """
     where = "the captioner's model"
-    wanted = {_key(member.encoder): member.encoder for member in members}
+    wanted = {key_of(member.encoder): member.encoder for member in members}
     if name is None or len(wanted) == 1:
         return [
             Encoder.from_identity(identity, where=where, name=name) for identity in wanted.values()
         ]
     named = Encoder.load(name)
-    if _key(named.identity) not in wanted:
+    if key_of(named.identity) not in wanted:
         raise EncoderError(f"{name}: none of the models was trained with this encoder")
     return [
-        named if key == _key(named.identity) else Encoder.from_identity(identity, where=where)
+        named if key == key_of(named.identity) else Encoder.from_identity(identity, where=where)
         for key, identity in wanted.items()
     ]
 

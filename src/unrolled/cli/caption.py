@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from unrolled.captioner import Caption, Captioners
+from unrolled.captioner import Caption, Captioners, Wishes
 from unrolled.cli.console import Bar, print_json, print_table, say
 from unrolled.cli.options import Models, OwnEncoder, Recursive, SkipBad
-from unrolled.cli.searching import Wishes, searching
+from unrolled.cli.searching import searching
 from unrolled.errors import ImageError
 from unrolled.jobs.photos import find_photos
 

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
-from unrolled.captioner import Captioners
+from unrolled.captioner import Captioners, Wishes
 from unrolled.cli.console import Bar, print_json, say
 from unrolled.cli.evaluation import about, as_record, print_tables
 from unrolled.cli.options import Format, OwnEncoder, Photos
-from unrolled.cli.searching import Wishes, describe, searching
+from unrolled.cli.searching import describe, searching
 from unrolled.errors import InputError, UnrolledError
 from unrolled.jobs.config import DataConfig
 from unrolled.jobs.evaluate import Evaluation, evaluate

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from unrolled.captioner import Captioner
+from unrolled.captioner import Captioner, Wishes
 from unrolled.cli.console import on_one_line, print_json, say
 from unrolled.cli.options import ENVIRONMENT_HELP
-from unrolled.cli.searching import Wishes, searching
+from unrolled.cli.searching import searching
 from unrolled.errors import InputError
 from unrolled.jobs.system import describe_system
 from unrolled.vision.names import JOIN

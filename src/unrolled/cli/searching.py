@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from unrolled.captioner import Decoding
+from unrolled.captioner import DIVERSITY, Decoding, Wishes
 from unrolled.cli.options import Beam
-from unrolled.errors import InputError
 
 PANEL = "How captions are found"
-
-FOR_SEARCH = ("length_norm", "groups", "diversity")
-FOR_DRAWING = ("temperature", "top_k", "top_p", "seed")
-
-DIVERSITY = 0.5
-"""Where groups are asked for and nothing else is said: what Vijayakumar et al. found to do well."""
 
 
 def _option(*names: str, help: str) -> Any:  # noqa: A002 - the option's name
@@ -76,68 +68,6 @@ OPTIONS: dict[str, Any] = {
     ],
     "prefix": Annotated[str | None, _option(help='What captions begin with: "a photo of".')],
 }  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class Wishes:
-    """What a person has said of how captions are found, option by option."""
-
-    said: dict[str, Any]
-
-    def over(self, own: Decoding, count: int | None = None) -> Decoding:
-        """Lay them over a captioner's own way.
-
-        Parameters
-        ----------
-        own : Decoding
-        count : int, optional
-            How many captions of a photo are wanted.
-
-        Returns
-        -------
-        Decoding
-
-        Raises
-        ------
-        InputError
-            If they cannot be had together.
-        """
-        changes = {name: value for name, value in self.said.items() if name != "beam"}
-        beam = self.said.get("beam")
-        if "forbid" in changes:
-            changes["forbid"] = " ".join([own.forbid, *changes["forbid"]]).strip()
-        if "groups" in changes:
-            changes.setdefault("diversity", own.diversity or DIVERSITY)
-        searches = beam is not None or any(name in changes for name in FOR_SEARCH)
-        if changes.get("sample") or (own.sample and not searches):
-            if beam is not None:
-                raise InputError(
-                    "--beam is for the search, and --sample draws; --n-best says how many are drawn"
-                )
-            base = _without(own, FOR_SEARCH)
-            if not own.sample:
-                base["consensus"] = False
-                base["width"] = 1
-            base["width"] = count or base["width"]
-        else:
-            base = _without(own, ("sample", *FOR_DRAWING))
-            if count is not None and beam is not None and count > beam:
-                raise InputError(
-                    f"--n-best {count} wants a beam of at least {count}, got --beam {beam}"
-                )
-            base["width"] = beam if beam is not None else max(own.width, count or 1)
-            if "length_norm" in changes:
-                base["consensus"] = False
-            elif changes.get("consensus"):
-                base["length_norm"] = 0.0
-        return Decoding(**base | changes)
-
-
-def _without(own: Decoding, names: tuple[str, ...]) -> dict[str, Any]:
-    """Give a way of decoding with some of its settings at their defaults."""
-    values = dataclasses.asdict(own)
-    defaults = dataclasses.asdict(Decoding())
-    return values | {name: defaults[name] for name in names}
 
 
 def searching(command: Callable[..., None]) -> Callable[..., None]:
