@@ -12,7 +12,18 @@ import unrolled
 from commands import CODE, call, start, surroundings
 from unrolled.errors import InputError
 
-COMMANDS = ["caption", "features", "train", "evaluate", "info", "export", "bench", "check", "lab"]
+COMMANDS = [
+    "caption",
+    "features",
+    "train",
+    "evaluate",
+    "info",
+    "export",
+    "bench",
+    "check",
+    "serve",
+    "lab",
+]
 HEAVY = {
     *("torch", "matplotlib", "onnx", "onnxruntime", "PIL", "h5py", "pycocoevalcap"),
     *("typer", "rich", "safetensors", "platformdirs"),

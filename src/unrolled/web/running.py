@@ -1,0 +1,92 @@
+"""Run the service: listen, answer, and stop in order."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from unrolled.errors import InputError
+from unrolled.web.app import Service, create_app
+from unrolled.web.settings import Settings
+
+_MOST_CONNECTIONS = 1000
+_WAITING_CONNECTIONS = 1024
+_FIRST_SECONDS = 15
+"""In which a connection's first request must have come whole, but for its body."""
+
+
+class _Impatient(H11Protocol):
+    """Closes connections that ask for nothing: a slow client holds no place for ever."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self.loop.call_later(_FIRST_SECONDS, self._close_unless_asked)
+
+    def _close_unless_asked(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+
+def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
+    """Listen until Ctrl-C or SIGTERM; what was taken by then is finished.
+
+    Parameters
+    ----------
+    settings : Settings
+    on_ready : callable
+        Takes the address once photos are captioned there.
+
+    Raises
+    ------
+    InputError
+        If nothing can listen there.
+    UnrolledError
+        If the captioner cannot be loaded.
+    """
+    asyncio.run(_run(settings, on_ready))
+
+
+async def _run(settings: Settings, on_ready: Callable[[str], None]) -> None:
+    service = Service(settings)
+    config = uvicorn.Config(
+        create_app(service),
+        http=_Impatient,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        backlog=_WAITING_CONNECTIONS,
+        timeout_graceful_shutdown=settings.seconds + 5,
+    )
+    with _listen(settings) as listening:
+        await service.engine.start()
+        listening.listen(_WAITING_CONNECTIONS)  # so that nobody who is told is refused
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        on_ready(f"http://{host}:{listening.getsockname()[1]}/")
+        try:
+            await uvicorn.Server(config).serve(sockets=[listening])
+        finally:
+            await service.engine.stop()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        raise InputError(
+            f"serve: cannot listen on {settings.host}, port {settings.port} ({error.strerror}); "
+            "choose another with --host and --port"
+        ) from error
+    return listening

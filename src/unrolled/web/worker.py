@@ -1,0 +1,215 @@
+"""The process that looks at photos: it decodes them ahead in threads, and captions them together.
+
+It reads frames from stdin and answers on stdout. Whatever a photo does to a decoder, it does it
+here, and the service starts another worker.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO, NamedTuple
+
+from unrolled.captioner import Caption, Captioners, Decoding, Eyes
+from unrolled.errors import ImageError, UnrolledError
+from unrolled.layers.arrays import Array
+from unrolled.vision.runtime import available_cpus
+from unrolled.web import wire
+from unrolled.web.details import explain
+
+TOGETHER = 32
+"""Photos that are captioned together at most."""
+
+_GONE: Future[Any] = Future()
+_GONE.cancel()
+
+
+class Waiting(NamedTuple):
+    """A photo that waits for the captioner."""
+
+    task: int
+    asked: wire.Header
+    decoded: Future[Any]
+
+
+class Desk:
+    """Photos as they come in, being decoded until their turn is there.
+
+    Parameters
+    ----------
+    eyes : Eyes
+    max_pixels : int
+    """
+
+    def __init__(self, eyes: Eyes, max_pixels: int) -> None:
+        self._eyes, self._max_pixels = eyes, max_pixels
+        self._waiting: dict[int, Waiting] = {}
+        self._changed = threading.Condition()  # over an RLock: cancelling calls back
+        self._closed = False
+        self._threads = ThreadPoolExecutor(available_cpus(), thread_name_prefix="unrolled-decode")
+
+    def listen(self, stream: BinaryIO) -> None:
+        """Take in photos until the service closes the stream.
+
+        Parameters
+        ----------
+        stream : binary file
+        """
+        while frame := wire.read(stream):
+            header, photo = frame
+            task = header["task"]
+            if header.get("drop"):
+                self._drop(task)
+                continue
+            decoded = self._threads.submit(self._eyes.decode, photo, max_pixels=self._max_pixels)
+            with self._changed:
+                self._waiting[task] = Waiting(task, header, decoded)
+            decoded.add_done_callback(lambda _: self._wake())
+        self._closed = True
+        self._wake()
+
+    def take(self) -> list[Waiting]:
+        """Wait for photos, and take those that are decoded and are to be captioned alike.
+
+        Returns
+        -------
+        list of Waiting
+            None where there are no more to come.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready() or (self._closed and not self._waiting))
+            ready = self._ready()
+            alike = [each for each in ready if each.asked["decoding"] == ready[0].asked["decoding"]]
+            for each in alike[:TOGETHER]:
+                del self._waiting[each.task]
+            return alike[:TOGETHER]
+
+    def _drop(self, task: int) -> None:
+        """Do no more for a photo that nobody waits for; it is still to be answered."""
+        with self._changed:
+            if task in self._waiting:
+                decoded = self._waiting[task].decoded
+                self._waiting[task] = self._waiting[task]._replace(decoded=_GONE)
+                self._changed.notify_all()
+                decoded.cancel()
+
+    def _ready(self) -> list[Waiting]:
+        return [each for each in self._waiting.values() if each.decoded.done()]
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+def answer(captioners: Captioners, eyes: Eyes, taken: Sequence[Waiting]) -> list[wire.Header]:
+    """Caption photos that are decoded; one that cannot be read has the reason as its answer.
+
+    Parameters
+    ----------
+    captioners : Captioners
+    eyes : Eyes
+    taken : sequence of Waiting
+        With the same way of decoding.
+
+    Returns
+    -------
+    list of dict
+        In the same order.
+    """
+    answers: dict[int, wire.Header] = {}
+    good = []
+    for each in taken:
+        if each.decoded.cancelled():
+            answers[each.task] = {"dropped": True}
+        elif isinstance(error := each.decoded.exception(), ImageError):
+            answers[each.task] = {"unreadable": str(error)}
+        else:
+            good.append(each)
+    if good:
+        features = eyes.see([each.decoded.result() for each in good])
+        decoding = Decoding(**good[0].asked["decoding"])
+        found = captioners.candidates(features, decoding=decoding)
+        for place, (each, captions) in enumerate(zip(good, found, strict=True)):
+            rows = [of_all[place : place + 1] for of_all in features]
+            answers[each.task] = _found(captioners, each.asked, rows, captions)
+    return [{"task": each.task} | answers[each.task] for each in taken]
+
+
+def _found(
+    captioners: Captioners, asked: wire.Header, features: list[Array], captions: list[Caption]
+) -> wire.Header:
+    kept = captions[: asked["count"]]
+    found: wire.Header = {"captions": [{"caption": c.text, "log_prob": c.log_prob} for c in kept]}
+    if asked["details"]:
+        found["details"] = explain(captioners, asked["decoding"], features, kept[0].text)
+    return found
+
+
+def describe(captioners: Captioners, models: Sequence[str]) -> list[wire.Header]:
+    """Say what the captioners are.
+
+    Parameters
+    ----------
+    captioners : Captioners
+    models : sequence of str
+        What they were found by.
+
+    Returns
+    -------
+    list of dict
+    """
+    return [
+        {
+            "name": os.path.basename(name.rstrip("/")) or name,  # noqa: PTH119 - a path is no one's business
+            "cell": member.model.cell_type,
+            "words": len(member.vocabulary),
+            "encoder": member.encoder.get("name", ""),
+            "attends": member.sees_grid,
+            "limits": str(member.card.get("limits", "")),
+        }
+        for name, member in zip(models, captioners.members, strict=True)
+    ]
+
+
+def main() -> None:
+    """Load the captioners that the first frame names, then answer until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which closes stdin
+    frames, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+
+    def tell(header: wire.Header) -> None:
+        answers.write(wire.pack(header))
+        answers.flush()
+
+    first = wire.read(frames)
+    if first is None:
+        return
+    told = first[0]
+    try:
+        captioners = Captioners.load(told["models"])
+        eyes = Eyes(captioners.members, told["encoder"])
+    except UnrolledError as error:
+        tell({"failed": str(error)})
+        return
+    desk = Desk(eyes, told["max_pixels"])
+    tell(
+        {
+            "models": describe(captioners, told["models"]),
+            "decoding": dataclasses.asdict(captioners.decoding),
+        }
+    )
+    threading.Thread(target=desk.listen, args=(frames,), daemon=True).start()
+    while taken := desk.take():
+        began = time.perf_counter()
+        said = answer(captioners, eyes, taken)
+        tell({"answers": said, "seconds": time.perf_counter() - began})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The queue and the worker: together, not for those who left, and back after a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from services import CAPTIONS, JPEG, until
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="finds the worker in /proc"
+)
+
+WAITING = "unrolled_queue_photos"
+
+
+@pytest.fixture(scope="module")
+def running(serving):
+    with serving("--queue", 40) as one:
+        one.post(b"awake")
+        yield one
+
+
+def test_what_waits_is_captioned_together(running, photo):
+    batches = running.count("unrolled_batch_photos_count")
+    with ThreadPoolExecutor(8) as clients:
+        with running.worker_stopped():
+            replies = [clients.submit(running.post, photo) for _ in range(8)]
+            until(lambda: running.count(WAITING) == 8)
+        assert {reply.result().status for reply in replies} == {200}
+    assert running.count("unrolled_batch_photos_count") - batches < 8
+
+
+def test_a_full_queue_says_so_and_empties(running, photo):
+    with ThreadPoolExecutor(2) as clients:
+        with running.worker_stopped():
+            files = [("a.jpg", photo)] * 20
+            replies = [clients.submit(running.post_form, files) for _ in range(2)]
+            until(lambda: running.count(WAITING) == 40)
+            refused = running.post(photo)
+            assert (refused.status, refused.code) == (429, "busy")
+            assert "Retry-After" in refused.headers
+        assert {reply.result().status for reply in replies} == {200}
+    assert running.post(photo).status == 200
+
+
+def test_what_a_client_gave_up_is_not_computed(running, photo):
+    name = 'unrolled_photos_total{outcome="%s"}'
+    captioned, dropped = running.count(name % "captioned"), running.count(name % "dropped")
+    with running.worker_stopped():
+        for _ in range(3):
+            connection = running.connect()
+            connection.request("POST", CAPTIONS, photo, JPEG)
+            until(lambda: running.count(WAITING) >= 1)
+            connection.close()
+        time.sleep(0.2)
+    until(lambda: running.count(WAITING) == 0)
+    assert running.count(name % "dropped") + running.count(name % "captioned") == (
+        captioned + dropped + 3
+    )
+    assert running.count(name % "dropped") > dropped
+
+
+def test_a_killed_worker_is_replaced(running, photo):
+    restarts = running.count("unrolled_worker_restarts_total")
+    with ThreadPoolExecutor(4) as clients:
+        with running.worker_stopped() as worker:
+            replies = [clients.submit(running.post, photo) for _ in range(4)]
+            until(lambda: running.count(WAITING) == 4)
+            os.kill(worker, signal.SIGKILL)
+        for reply in replies:
+            assert (reply.result().status, reply.result().code) == (503, "interrupted")
+            assert "Retry-After" in reply.result().headers
+    assert running.post(photo).status == 200  # waits for the new worker
+    assert running.count("unrolled_worker_restarts_total") == restarts + 1
+    assert running.get("/readyz").status == 200
+
+
+def test_what_was_taken_is_finished_before_the_end(serving, photo):
+    with serving() as ending, ThreadPoolExecutor(1) as clients:
+        with ending.worker_stopped():
+            reply = clients.submit(ending.post, photo)
+            until(lambda: ending.count(WAITING) == 1)
+            ending.process.terminate()
+            time.sleep(0.3)
+        assert reply.result().status == 200
+        ending.process.wait(30)
+        assert "Traceback" not in "".join(ending.said)
+
+
+def test_a_captioner_that_is_not_there_is_said(tmp_path):
+    from commands import call
+
+    pytest.importorskip("fastapi", reason="unrolled[serve] is not installed")
+    said = call("serve", "--model", tmp_path / "none", "--port", 0)
+    assert said.code == 2
+    assert said.err.startswith("error: ")
+    assert "no such folder" in said.err
