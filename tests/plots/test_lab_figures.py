@@ -48,7 +48,7 @@ def choices():
     return WordChoices(
         ("<START>", "a", "cat"),
         ("a", "cat", "<END>"),
-        np.array([0.5, 0.01, 0.9]),
+        np.array([0.5, 0.00123, 0.9]),
         np.array([0, 7, 0]),
         np.ones(3),
         words,
@@ -174,7 +174,7 @@ def test_units_are_those_whose_cell_state_varies_most():
 def test_the_word_said_is_framed_where_it_is_among_the_likeliest():
     axes = plots.words_figure(choices()).axes[0]
     assert texts(axes)[:3] == ["a  50%", "a  50%", "the  30%"]
-    assert texts(axes)[3] == "cat  1%"
+    assert texts(axes)[3] == "cat  0.12%"
     assert [round(patch.get_y() + 0.45) for patch in axes.patches] == [0, 2]
 
 

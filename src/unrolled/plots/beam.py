@@ -8,7 +8,7 @@ import numpy as np
 
 from unrolled.laboratory import BeamTree
 from unrolled.layers.arrays import Array
-from unrolled.plots.canvas import PALETTE, new_figure, plain
+from unrolled.plots.canvas import PALETTE, new_figure, percent, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +50,7 @@ def beam_figure(tree: BeamTree) -> Figure:
             axes.plot(*ends, color=color, linewidth=2.5 if best[node] else 1.2, zorder=1)
         text = plain(tree.words[node])
         if parent >= 0:
-            text += f"\n{np.exp(tree.log_p[node]):.0%}"
+            text += f"\n{percent(float(np.exp(tree.log_p[node])))}"
         axes.text(
             tree.step[node],
             y[node],

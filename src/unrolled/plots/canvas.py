@@ -121,6 +121,20 @@ def tidy(axes: Axes) -> None:
     axes.spines[["right", "top"]].set_visible(False)
 
 
+def percent(share: float) -> str:
+    """Write a share in per cent: whole ones, and below one two digits that count.
+
+    Parameters
+    ----------
+    share : float
+
+    Returns
+    -------
+    str
+    """
+    return f"{share:.0%}" if share >= 0.01 else f"{100 * share:.2g}%"
+
+
 def plain(text: str) -> str:
     """Escape what would be read as an equation: a word can hold any character.
 

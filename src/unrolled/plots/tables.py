@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def draw_table(
-    axes: Axes, rows: Sequence[str], words: Sequence[Sequence[str]], values: Array, form: str
+    axes: Axes,
+    rows: Sequence[str],
+    words: Sequence[Sequence[str]],
+    values: Array,
+    form: Callable[[float], str],
 ) -> AxesImage:
     """Draw words as cells, coloured and with their numbers.
 
@@ -28,8 +32,8 @@ def draw_table(
     words : R sequences of K str
     values : (R, K) float
         In [0, 1]; NaN leaves a cell empty.
-    form : str
-        How a number is written, as in ``"{:.0%}"``.
+    form : callable
+        Writes a number.
 
     Returns
     -------
@@ -43,7 +47,7 @@ def draw_table(
                 axes.text(
                     column,
                     row,
-                    f"{plain(word)}  {form.format(number)}",
+                    f"{plain(word)}  {form(number)}",
                     ha="center",
                     va="center",
                     fontsize="small",

@@ -49,7 +49,7 @@ def vectors_figure(found: Neighbours, laid: WordMap) -> Figure:
     figure = new_figure(width, sum(heights) + 0.6)
     plane, table = figure.subplots(2, 1, height_ratios=heights)
     _draw_plane(plane, laid)
-    image = draw_table(table, found.words, found.near, np.clip(found.cosine, 0, 1), "{:.2f}")
+    image = draw_table(table, found.words, found.near, np.clip(found.cosine, 0, 1), "{:.2f}".format)
     table.set_xticks(range(K), [f"{place}. nearest" for place in range(1, K + 1)])
     table.xaxis.tick_top()
     figure.colorbar(image, ax=table, label="Cosine", fraction=0.03, pad=0.02)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unrolled.laboratory import WordChoices
-from unrolled.plots.canvas import new_figure
+from unrolled.plots.canvas import new_figure, percent
 from unrolled.plots.tables import draw_table
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def words_figure(choices: WordChoices) -> Figure:
     rows = [f"after {word}" for word in choices.read]
     words = [(said, *line) for said, line in zip(choices.said, choices.words, strict=True)]
     values = np.column_stack([choices.p_said, choices.p])
-    image = draw_table(axes, rows, words, values, "{:.0%}")
+    image = draw_table(axes, rows, words, values, percent)
     for step, rank in enumerate(choices.rank_said.tolist()):
         if rank < K:
             frame = Rectangle((rank + 0.56, step - 0.45), 0.88, 0.9, fill=False, lw=2, ec=_FRAME)
