@@ -1,4 +1,4 @@
-// What is behind a caption: its words, what might have stood there, and other candidates.
+// What is behind a caption: its words, other candidates, where the model looked, and its gates.
 
 const percent = (p) => (100 * p).toFixed(p < 0.1 ? 1 : 0);
 
@@ -7,7 +7,7 @@ function made(tag, text, more = {}) {
 }
 
 export function showDetails(card, say) {
-  const { words, candidates } = card.details;
+  const { words, candidates, attention, gates } = card.details;
   const named = (word) => ({ "<END>": say("end"), "<UNK>": say("unknown") })[word] || word;
   const inside = card.node.querySelector(".inside");
   const list = made("ul", "", { className: "words" });
@@ -21,6 +21,10 @@ export function showDetails(card, say) {
         other.setAttribute("aria-pressed", String(other === button));
       }
       behind.replaceChildren(others(word, named, say));
+      if (attention) {
+        behind.append(made("p", say("looked", { word: named(word.word) }), { className: "faint" }));
+        mark(card.node.querySelector(".picture"), attention[place]);
+      }
     };
     const item = document.createElement("li");
     item.append(button);
@@ -33,6 +37,7 @@ export function showDetails(card, say) {
     ranked.append(...candidates.slice(1).map((each) => made("li", each.caption, { lang: "en" })));
     inside.append(made("h3", say("candidates")), ranked);
   }
+  if (gates) inside.append(made("h3", say("gates")), gateTable(gates, words, named, say));
 }
 
 function others(word, named, say) {
@@ -45,4 +50,39 @@ function others(word, named, say) {
     row.insertCell().textContent = say("certain", { percent: percent(other.p) });
   }
   return table;
+}
+
+// The map over the photo, as large as the photo, so that it is laid out as the photo is.
+function mark(picture, map) {
+  const photo = picture.querySelector("img");
+  if (!photo.naturalWidth) return;
+  const small = Object.assign(document.createElement("canvas"), { width: map[0].length, height: map.length });
+  const most = Math.max(...map.flat());
+  const dots = small.getContext("2d").createImageData(small.width, small.height);
+  // Dark where the model did not look.
+  map.flat().forEach((weight, at) => { dots.data[4 * at + 3] = 215 * (1 - weight / most); });
+  small.getContext("2d").putImageData(dots, 0, 0);
+  const scale = Math.min(1, 480 / Math.max(photo.naturalWidth, photo.naturalHeight));
+  const large = picture.querySelector("canvas") || document.createElement("canvas");
+  large.width = Math.max(1, Math.round(scale * photo.naturalWidth));
+  large.height = Math.max(1, Math.round(scale * photo.naturalHeight));
+  large.getContext("2d").drawImage(small, 0, 0, large.width, large.height);
+  picture.append(large);
+}
+
+function gateTable(gates, words, named, say) {
+  const table = document.createElement("table");
+  table.createTHead().append(document.createElement("tr"));
+  const head = (text, scope, more = {}) => made("th", text, { scope, ...more });
+  table.tHead.rows[0].append(
+    document.createElement("td"),
+    ...words.map((word) => head(named(word.word), "col", { lang: "en" })),
+  );
+  for (const [name, means] of Object.entries(gates)) {
+    const row = table.createTBody().insertRow();
+    row.append(head(say(`gate_${name}`), "row"), ...means.map((mean) => made("td", mean.toFixed(2))));
+  }
+  const scrolled = made("div", "", { className: "scrolled", tabIndex: 0, role: "group", ariaLabel: say("gates") });
+  scrolled.append(table);
+  return scrolled;
 }

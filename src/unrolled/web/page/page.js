@@ -247,6 +247,7 @@ function again() {
     card.wishes = wishes();
     card.node.querySelector(".behind").open = false;
     card.node.querySelector(".inside").replaceChildren();
+    card.node.querySelector("canvas")?.remove();
     set(card, "waiting");
   }
   work();
