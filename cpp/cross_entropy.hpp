@@ -22,7 +22,7 @@ namespace {
 using unrolled::CrossEntropyArgs;
 
 constexpr long kScoreFloats = 3L << 20;       // scores held at once, 12 MiB
-constexpr long kCollectedBytes = 32L << 20;   // derivatives collected for dW
+constexpr long kCollectedBytes = 20L << 20;   // derivatives collected for dW
 constexpr float kLowest = -3.40282347e38f;
 
 inline float sum_lanes(Floats v) {
