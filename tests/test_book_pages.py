@@ -66,3 +66,15 @@ def test_every_room_has_a_page() -> None:
     pages = DOCS.glob("reference/*.md")
     shown = {m for p in pages for m in re.findall(r"^```\{room\} unrolled\.(\w+)$", read(p), re.M)}
     assert shown == rooms
+
+
+def test_every_page_is_in_a_table_of_contents() -> None:
+    listed = {
+        (page.parent / re.sub(r".*<(.*)>", r"\1", entry)).resolve()
+        for page in DOCS.rglob("*.md")
+        for tree in re.findall(r"^```\{toctree\}\n(.*?)^```$", read(page), re.M | re.S)
+        for entry in tree.split("\n")
+        if entry and not entry.startswith(":")
+    }
+    pages = {page.with_suffix("").resolve() for page in DOCS.rglob("*.md")}
+    assert pages - listed == {(DOCS / "index").resolve()}
