@@ -84,6 +84,7 @@ def test_who_speaks_is_said(service, captioner_folder):
         (b"{}", "application/json", "", 415, "wrong_type"),
         (b"x", "multipart/form-data", "", 415, "wrong_type"),
         (b"x", "multipart/form-data; boundary=b", "", 400, "bad_request"),
+        (b"x", "multipart/form-data; boundary=" + "b" * 5000, "", 400, "bad_request"),
         (form([("a.jpg", b"x")])[0][:-9], form([])[1], "", 400, "bad_request"),
         (*form([]), "", 422, "no_photo"),
         (*form([("a.jpg", b"")] * 33), "", 413, "too_many_photos"),

@@ -131,8 +131,8 @@ async def _read(
     body: _Body, kind: bytes, options: dict[bytes, bytes], settings: Settings
 ) -> list[Photo]:
     if kind == b"multipart/form-data" and options.get(b"boundary"):
-        form = _Form(options[b"boundary"], settings)
         try:
+            form = _Form(options[b"boundary"], settings)
             async for chunk in body.chunks(settings.request_bytes, "request_too_large"):
                 form.write(chunk)
             form.end()
