@@ -24,14 +24,14 @@ hypotheses = st.lists(
 
 
 def similarity(one, other):
-    """Of two captions, from the equation and the definition of a cosine."""
+    """Of a caption to one taken for the truth, from the equation."""
     total = 0.0
     for n in range(1, 5):
         a, b = (
             Counter(zip(*(words[i:] for i in range(n)), strict=False)) for words in (one, other)
         )
         if a and b:
-            dot = sum(count * b[gram] for gram, count in a.items())
+            dot = sum(min(count, b[gram]) * b[gram] for gram, count in a.items())
             total += dot / math.hypot(*a.values()) / math.hypot(*b.values())
     return total / 4 * math.exp(-((len(one) - len(other)) ** 2) / 72)
 

@@ -28,9 +28,12 @@ def consensus(hypotheses: Sequence[Hypothesis], sharpness: float = SHARPNESS) ->
     .. math:: \arg\max_i \sum_j w_j \, s(y_i, y_j), \quad w_j \propto p(y_j)^\alpha,
 
     if :math:`s` is how a caption is judged beside a reference. Here as CIDEr-D does it, but with
-    every n-gram weighed alike, which needs no count of a corpus: the cosine of the counts of
-    n-grams, averaged over n from 1 to 4, times :math:`e^{-(l_i - l_j)^2 / 2 \sigma^2}` for the
-    lengths, :math:`\sigma = 6`.
+    every n-gram weighed alike, which needs no count of a corpus: with :math:`g` the counts of a
+    caption's n-grams and l its length,
+
+    .. math:: s(y_i, y_j) = \frac{1}{4} \sum_{n=1}^4
+        \frac{\min(g_i, g_j) \cdot g_j}{\|g_i\| \|g_j\|} e^{-(l_i - l_j)^2 / 2 \sigma^2},
+        \quad \sigma = 6.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def consensus(hypotheses: Sequence[Hypothesis], sharpness: float = SHARPNESS) ->
 
 
 def _alike(captions: Sequence[tuple[int, ...]]) -> Array:
-    """How much K captions have in common, pair by pair, (K, K) in [0, 1]."""
+    """How good each of K captions is if another were the truth, (K, K) in [0, 1]."""
     lengths = np.array([len(words) for words in captions])
     total = np.zeros((len(captions), len(captions)))
     for n in range(1, N_GRAMS + 1):
@@ -68,8 +71,9 @@ def _alike(captions: Sequence[tuple[int, ...]]) -> Array:
             [[words[i : i + n] for i in range(len(words) - n + 1)] for words in captions]
         )
         norms = np.sqrt(np.square(counts).sum(axis=1, keepdims=True))
-        unit = counts / np.maximum(norms, 1)  # a caption shorter than n has none
-        total += unit @ unit.T
+        # Clipped: what a caption says more often than the other counts no more for it.
+        shared = np.stack([(np.minimum(own, counts) * counts).sum(axis=1) for own in counts])
+        total += shared / np.maximum(norms * norms.T, 1)  # a caption shorter than n has none
     apart = lengths[:, None] - lengths
     alike: Array = total / N_GRAMS * np.exp(-np.square(apart) / (2 * SIGMA**2))
     return alike
