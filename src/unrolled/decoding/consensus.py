@@ -11,7 +11,7 @@ from unrolled.layers.arrays import Array
 
 __all__ = ["SHARPNESS", "consensus"]
 
-SHARPNESS = 0.2
+SHARPNESS = 0.3
 """The power of the probabilities that hypotheses are weighed by: chosen on Flickr8k's dev split."""
 
 N_GRAMS = 4
