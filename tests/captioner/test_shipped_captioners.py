@@ -68,7 +68,9 @@ def test_its_card_says_how_it_was_made_and_where_it_fails(name):
     assert card["biases"]
     assert "/" not in card["data"]["path"]
     scores = card["dev"]["scores"]
-    assert {key: scores[key] for key, least in HELD[name].greedy.items() if scores[key] < least} == {}
+    assert {
+        key: scores[key] for key, least in HELD[name].greedy.items() if scores[key] < least
+    } == {}
     assert card["dev"]["decoding"]["width"] == 1
 
 
