@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from small_world import SHARED
+from unrolled.decoding import beam_search
 from unrolled.errors import InputError
 from unrolled.jobs.bench import Plan
 from unrolled.jobs.bench.cases import (
@@ -102,11 +103,14 @@ def test_an_epoch_says_which_photo_every_caption_is_about():
     assert work.rows.max() == len(features) - 1
 
 
-def test_decoding_takes_the_captioner_that_ships():
-    work = decoding(5, count=3)
-    params = work.model().params
-    assert work.features[0].shape == (3, work.sizes.D)
-    assert params["W_vocab"].shape == (work.sizes.H, work.sizes.V)
+def test_captions_end_some_soon_and_some_late():
+    work = decoding(5, count=60)
+    assert work.features[0].shape == (60, work.sizes.D)
+    found = beam_search(work.model(), work.features[0], width=5, max_length=30)
+    lengths = np.array([len(hypotheses[0].words) for hypotheses in found])
+    assert 5 < np.median(lengths) < 20
+    assert lengths.min() < 5
+    assert lengths.max() > 15
 
 
 def test_a_plan_makes_what_it_says():

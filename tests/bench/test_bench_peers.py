@@ -72,7 +72,7 @@ def test_torchs_gradients_are_ours(cell):
 
 
 def test_all_decoders_say_the_same(monkeypatch):
-    monkeypatch.setattr("unrolled.jobs.bench.plan.decoding", lambda width, _: decoding(width, 12))
+    monkeypatch.setattr("unrolled.jobs.bench.plan.decoding", lambda width, _: decoding(width, 80))
     names = measured(Plan(parts=("decode",), rounds=1, threads=1))
     assert {"torch LSTMCell float32", "torch LSTM bfloat16", "onnxruntime"} < names
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unrolled.captioner import Captioner
 from unrolled.data import Vocabulary, encode_captions, read_captions, tokenize
 from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
@@ -58,7 +57,12 @@ CASES = {
     "c": Shape(128, 24, Sizes(1280, 512, 512, 8000), 0.55),
 }
 REAL = "d"
-"""The case of Flickr8k's own minibatches, with the sizes of the captioner that ships."""
+"""The case of Flickr8k's own minibatches."""
+
+REAL_SIZES = Sizes(1280, 512, 512, FLICKR8K_WORDS)
+
+ENDS = 4.0
+"""Times the weights of END that are drawn, so that captions end, some soon and some late."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -115,7 +119,7 @@ class Work:
         return 6.0 * multiplied
 
     def model(self, precision: str = "float32", dtype: str = "float32") -> CaptioningRNN:
-        """Make the model with the weights that all begin with; decoding takes the shipped one.
+        """Make the model with the weights that all begin with.
 
         Parameters
         ----------
@@ -126,12 +130,13 @@ class Work:
         -------
         CaptioningRNN
         """
-        if self.task == "decode":
-            return Captioner.load().model
         D, W, H, V = self.sizes
         words = {"<NULL>": NULL, "<START>": START, "<END>": END, "<UNK>": 3}
         words |= {str(i): i for i in range(FIRST_WORD, V)}
-        return CaptioningRNN(words, D, W, H, self.cell, dtype, seed=1, precision=precision)
+        model = CaptioningRNN(words, D, W, H, self.cell, dtype, seed=1, precision=precision)
+        if self.task == "decode":
+            model.params["W_vocab"][:, END] *= ENDS
+        return model
 
 
 def made_step(name: str, shape: Shape, cell: str) -> Work:
@@ -199,7 +204,7 @@ def flickr8k_steps(captions: Array, words: int, cell: str, batches: int = 4) -> 
     Work
     """
     rng = np.random.default_rng(0)
-    sizes = Sizes(1280, 512, 512, words)
+    sizes = REAL_SIZES._replace(V=words)
     chosen = np.split(rng.permutation(len(captions))[: batches * BATCH], batches)
     cut = tuple(_cut(captions[rows]) for rows in chosen)
     features = tuple(_features(BATCH, sizes.D, rng) for _ in chosen)
@@ -225,13 +230,13 @@ def flickr8k_epoch(captions: Array, words: int, cell: str, share: float = 1.0) -
     rng = np.random.default_rng(0)
     captions = captions[: max(int(share * len(captions)), BATCH)]
     rows = np.arange(len(captions)) // 5
-    sizes = Sizes(1280, 512, 512, words)
+    sizes = REAL_SIZES._replace(V=words)
     features = _features(int(rows[-1]) + 1, sizes.D, rng)
     return Work("epoch", "epoch", "flickr8k", cell, sizes, (features,), (captions,), rows)
 
 
 def decoding(width: int, count: int = 1000) -> Work:
-    """Take feature rows for the captioner that ships: not negative, as its encoder's are.
+    """Take feature rows for a plain LSTM: not negative, as an encoder's are.
 
     Parameters
     ----------
@@ -243,12 +248,10 @@ def decoding(width: int, count: int = 1000) -> Work:
     -------
     Work
     """
-    model = Captioner.load().model
-    D, H = model.params["W_proj"].shape
-    V, W = model.params["W_embed"].shape
-    rows = np.random.default_rng(0).exponential(0.4, (count, D)).astype(np.float32)
+    drawn = np.random.default_rng(0).exponential(0.4, (count, REAL_SIZES.D))
+    rows = drawn.astype(np.float32)
     name = "greedy" if width == 1 else f"beam {width}"
-    return Work("decode", "decode", name, model.cell_type, Sizes(D, W, H, V), (rows,), at=(width,))
+    return Work("decode", "decode", name, "lstm", REAL_SIZES, (rows,), at=(width,))
 
 
 def product_shapes(work: Work) -> list[tuple[int, int, int]]:
