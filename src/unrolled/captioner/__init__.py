@@ -11,12 +11,13 @@ from unrolled.captioner.decoding import Caption, Decoding
 from unrolled.captioner.ensemble import Captioners
 from unrolled.captioner.saying import BATCH
 from unrolled.captioner.seeing import Eyes
-from unrolled.captioner.shipping import shipped
+from unrolled.captioner.shipping import DEFAULT, shipped
 from unrolled.captioner.wishes import DIVERSITY, Wishes
 from unrolled.captioner.words import Word, number_words, weigh_words
 
 __all__ = [
     "BATCH",
+    "DEFAULT",
     "DIVERSITY",
     "Caption",
     "Captioner",

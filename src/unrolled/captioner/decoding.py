@@ -121,7 +121,7 @@ class Decoding:
         _ = self.rules
 
     def _check_together(self) -> None:
-        """Refuse options that would have no effect, or none that could be meant."""
+        """Refuse options that contradict each other."""
         if type(self.consensus) is not bool:
             raise InputError(f"Decoding: consensus must be true or false, got {self.consensus!r}")
         if self.consensus and self.length_norm:

@@ -63,6 +63,7 @@ class Engine:
         self._queue: deque[_Task] = deque()
         self._sent: dict[int, _Task] = {}
         self._process: asyncio.subprocess.Process | None = None
+        self._heard_at = 0.0  # seconds of the monotonic clock: the worker's last answer
         self._ready = False
         self._running: list[asyncio.Task[None]] = []
         self.models: list[wire.Header] = []
@@ -186,9 +187,11 @@ class Engine:
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONSAFEPATH": "1"},
         )
-        models = [str(Path(m).absolute()) if Path(m).exists() else m for m in self._settings.models]
+        models: list[str | None] = [
+            str(Path(m).absolute()) if Path(m).exists() else m for m in self._settings.models
+        ]
         told = {
-            "models": models or ["default"],
+            "models": models or [None],  # the one that ships
             "encoder": self._settings.encoder,
             "max_pixels": self._settings.photo_pixels,
         }
@@ -225,11 +228,12 @@ class Engine:
             while not self._ready:
                 await asyncio.sleep(min(2**failures - 1, _LONGEST_PAUSE))
                 failures += 1
-                with contextlib.suppress(UnrolledError):
+                with contextlib.suppress(UnrolledError, OSError):  # such as no memory for a process
                     process = await self._start()
 
     def _answer(self, said: wire.Header) -> None:
         """Hand out a batch's answers."""
+        self._heard_at = time.monotonic()
         for answer in said["answers"]:
             task = self._sent.pop(answer["task"])
             outcome = next(k for k in ("captions", "unreadable", "dropped") if k in answer)
@@ -251,13 +255,16 @@ class Engine:
         self._count()
 
     async def _watch(self) -> None:
-        """End a worker that has had a photo for far too long; `_keep` starts another."""
+        """End a worker that has had photos and has long been silent; `_keep` starts another.
+
+        A photo that waits its turn behind others proves nothing: only silence does.
+        """
         while True:
             await asyncio.sleep(1)
             oldest = min((task.sent_at for task in self._sent.values()), default=None)
             if (
                 oldest is not None
-                and time.monotonic() - oldest > self._settings.seconds + 5
+                and time.monotonic() - max(oldest, self._heard_at) > self._settings.seconds + 5
                 and self._process is not None
             ):
                 with contextlib.suppress(ProcessLookupError):

@@ -84,9 +84,10 @@ def _listen(settings: Settings) -> socket.socket:
         listening = socket.socket(family)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of a name that can be none
+        why = getattr(error, "strerror", None) or error
         raise InputError(
-            f"serve: cannot listen on {settings.host}, port {settings.port} ({error.strerror}); "
+            f"serve: cannot listen on {settings.host}, port {settings.port} ({why}); "
             "choose another with --host and --port"
         ) from error
     return listening

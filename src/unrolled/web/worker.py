@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO, NamedTuple
 
-from unrolled.captioner import Caption, Captioners, Decoding, Eyes
+from unrolled.captioner import DEFAULT, Caption, Captioners, Decoding, Eyes
 from unrolled.errors import ImageError, UnrolledError
 from unrolled.layers.arrays import Array
 from unrolled.vision.runtime import available_cpus
@@ -151,13 +151,13 @@ def _found(
     return found
 
 
-def describe(captioners: Captioners, models: Sequence[str]) -> list[wire.Header]:
+def describe(captioners: Captioners, models: Sequence[str | None]) -> list[wire.Header]:
     """Say what the captioners are.
 
     Parameters
     ----------
     captioners : Captioners
-    models : sequence of str
+    models : sequence of str or None
         What they were found by.
 
     Returns
@@ -166,7 +166,7 @@ def describe(captioners: Captioners, models: Sequence[str]) -> list[wire.Header]
     """
     return [
         {
-            "name": os.path.basename(name.rstrip("/")) or name,  # noqa: PTH119 - a path is no one's business
+            "name": os.path.basename(name.rstrip("/")) or name if name else DEFAULT,  # noqa: PTH119 - a path is no one's business
             "cell": member.model.cell_type,
             "words": len(member.vocabulary),
             "encoder": member.encoder.get("name", ""),

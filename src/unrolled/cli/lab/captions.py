@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
         (gates, "unrolled lab gates holiday.jpg --units 24 --out gates.svg"),
         (words, 'unrolled lab words holiday.jpg --caption "a dog runs" --top 8'),
         (beam, "unrolled lab beam holiday.jpg --beam 5"),
-        (attention, "unrolled lab attention holiday.jpg --model runs/attention/best"),
+        (attention, "unrolled lab attention holiday.jpg"),
     ):
         app.command(epilog=f"Example: {example}")(command)
 

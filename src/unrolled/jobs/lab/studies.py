@@ -148,7 +148,6 @@ def attention(
     ----------
     photo : path, optional
     model : Captioner or path, optional
-        The captioner that ships does not attend.
     caption : str, optional
     encoder : str, optional
 

@@ -22,7 +22,7 @@ export function say(key, values = {}) {
 function speak(chosen) {
   language = chosen;
   document.documentElement.lang = chosen === "zh" ? "zh-CN" : "en";
-  localStorage.setItem("language", chosen);
+  localStorage.setItem("unrolled.language", chosen);
   for (const button of document.querySelectorAll("[data-language]")) {
     button.setAttribute("aria-pressed", String(button.dataset.language === chosen));
   }
@@ -202,7 +202,8 @@ function rows() {
 
 function csv() {
   // A sheet would take what begins with one of these for a formula.
-  const cell = (value) => `"${String(value).replace(/^(?=[=+@\t\r])/, "'").replace(/"/g, '""')}"`;
+  const safe = (value) => typeof value === "string" ? value.replace(/^(?=[-=+@\t\r])/, "'") : value;
+  const cell = (value) => `"${String(safe(value)).replace(/"/g, '""')}"`;
   const lines = [["name", "caption", "model_caption", "log_prob"], ...rows().map(Object.values)];
   return "\ufeff" + lines.map((line) => line.map(cell).join(",") + "\r\n").join("");
 }
@@ -299,6 +300,7 @@ function listen() {
 }
 
 listen();
-speak(localStorage.getItem("language") || (navigator.language.startsWith("zh") ? "zh" : "en"));
+const spoken = localStorage.getItem("unrolled.language");
+speak(spoken in WORDS ? spoken : navigator.language.startsWith("zh") ? "zh" : "en");
 showWays();
 meet();
