@@ -87,7 +87,10 @@ def beam(
     encoder: OwnEncoder = None,
     out: Annotated[Path, typer.Option(help=OUT_HELP)] = Path("lab-beam.png"),
 ) -> None:
-    """Draw the beam as a tree: every hypothesis that was kept, and what became of it."""
+    """Draw the beam as a tree: every hypothesis that was kept, and what became of it.
+
+    Captions are ranked by their probability; a captioner that chooses by consensus may say another.
+    """
     check_out(out)
     found = lab.beam(photo, model=model, width=width, encoder=encoder)
     ends = np.flatnonzero(found.rank >= 0)
