@@ -92,9 +92,8 @@ class Service:
             )
         if len(answers) == 1 and "unreadable" in answers[0]:
             raise Problem("photo_unreadable", _reason(answers[0]))
-        return JSONResponse(
-            {"photos": [_told(*each, options) for each in zip(range(1000), photos, answers)]}  # noqa: B905
-        )
+        pairs = enumerate(zip(photos, answers, strict=True))
+        return JSONResponse({"photos": [_told(n, *pair, options) for n, pair in pairs]})
 
     async def models(self) -> dict[str, Any]:
         """Say who speaks here, how captions are found unless told otherwise, and the limits."""
