@@ -8,7 +8,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from unrolled.data import PHOTO_SUFFIXES
+from unrolled.data.photos import is_photo
 from unrolled.errors import ImageError
+from unrolled.jobs.patterns import is_pattern, match
+
+_SUFFIXES = " ".join(sorted(PHOTO_SUFFIXES))
 
 
 def find_photos(
@@ -22,7 +26,9 @@ def find_photos(
     Parameters
     ----------
     paths : iterable of paths
-        A file is taken whatever its suffix; of a folder, the files with a photo's suffix.
+        A file is taken whatever its suffix; of a folder, the files with a photo's suffix. Where
+        there is no file of that name, a pattern (see `unrolled.jobs.patterns`) stands for the
+        photos that fit it, and for those in the folders that do, each once.
     recursive : bool
         Also the folders in a folder; hidden ones and links to folders are passed over.
     on_error : callable, optional
@@ -43,12 +49,33 @@ def find_photos(
     found: list[str] = []
     for path in [os.fspath(each) for each in paths]:
         try:
-            found += _in_folder(path, recursive) if _is_folder(path) else [path]
+            found += _meant_by(path, recursive)
         except ImageError as error:
             if on_error is None:
                 raise
             on_error(error)
     return found
+
+
+def _meant_by(path: str, recursive: bool) -> list[str]:
+    if is_pattern(path) and not os.path.lexists(path):
+        return _matching(path, recursive)
+    return _in_folder(path, recursive) if _is_folder(path) else [path]
+
+
+def _matching(pattern: str, recursive: bool) -> list[str]:
+    photos: dict[str, None] = {}  # one may fit in two ways
+    for path in match(pattern):
+        if os.path.isdir(path):  # noqa: PTH112
+            photos |= dict.fromkeys(_list_photos(path, recursive))
+        elif is_photo(path):
+            photos[path] = None
+    if not photos:
+        raise ImageError(
+            f"{pattern}: there is no such file, and as a pattern it fits no photo; expected "
+            f"{_SUFFIXES}, and upper and lower case count"
+        )
+    return list(photos)
 
 
 def _is_folder(path: str) -> bool:
@@ -63,6 +90,14 @@ def _is_folder(path: str) -> bool:
 
 
 def _in_folder(folder: str, recursive: bool) -> list[str]:
+    photos = _list_photos(folder, recursive)
+    if not photos:
+        hint = "" if recursive else ", or -r to look in the folders inside"
+        raise ImageError(f"{folder}: no photos in this folder; expected {_SUFFIXES}{hint}")
+    return photos
+
+
+def _list_photos(folder: str, recursive: bool) -> list[str]:
     def fail(error: OSError) -> None:
         raise ImageError(f"{error.filename}: cannot be listed ({error.strerror})") from error
 
@@ -72,10 +107,6 @@ def _in_folder(folder: str, recursive: bool) -> list[str]:
         photos += [
             os.path.join(parent, name)  # noqa: PTH118
             for name in sorted(files)
-            if os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES and not name.startswith(".")  # noqa: PTH122
+            if is_photo(name) and not name.startswith(".")
         ]
-    if not photos:
-        suffixes = " ".join(sorted(PHOTO_SUFFIXES))
-        hint = "" if recursive else ", or -r to look in the folders inside"
-        raise ImageError(f"{folder}: no photos in this folder; expected {suffixes}{hint}")
     return photos
