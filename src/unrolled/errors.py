@@ -9,6 +9,7 @@
     ├── DataError                      a file of the user's that cannot be used
     │   ├── CaptionFileError             captions: says the file and the line
     │   ├── ImageError                   a photo: says the path and the reason
+    │   ├── MetadataError                what is said about a photo, in it or beside it
     │   └── FeatureStoreError            a feature store: damaged, or of another encoder
     ├── CheckpointError                a model folder: damaged, incomplete, or foreign
     ├── EncoderError                   an encoder: unknown, or its weights unreadable
@@ -47,6 +48,10 @@ class CaptionFileError(DataError):
 
 class ImageError(DataError):
     """A photo cannot be read; the message names the path and the reason."""
+
+
+class MetadataError(DataError):
+    """A photo's metadata, in it or in a file beside it, cannot be read or written."""
 
 
 class FeatureStoreError(DataError):

@@ -27,9 +27,11 @@ __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
     "RESAMPLING",
+    "known_formats",
     "load_photo",
     "load_squares",
     "load_thumbnail",
+    "quietly",
 ]
 
 MAX_PIXELS = 120_000_000
@@ -52,7 +54,7 @@ _warnings_lock = threading.Lock()
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keep Pillow's warnings about odd metadata from the user's terminal.
 
     The list of warning filters belongs to the process, so only short work is done in here, one
@@ -86,14 +88,20 @@ def _read(path: Path) -> bytes:
 
 def _kind(data: bytes) -> str | None:
     """Name the format whose signature the bytes begin with."""
-    for name in _known_formats():
+    for name in known_formats():
         accept = Image.OPEN[name][1]
         if accept is not None and accept(data[:16]):
             return name
     return None
 
 
-def _known_formats() -> list[str]:
+def known_formats() -> list[str]:
+    """Name the formats that are read, as Pillow calls them.
+
+    Returns
+    -------
+    list of str
+    """
     Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]
 
@@ -103,8 +111,8 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
     if not data:
         raise ImageError(f"{name}: not an image that can be read (empty file).")
     try:
-        with _quietly():
-            image = Image.open(io.BytesIO(data), formats=_known_formats())
+        with quietly():
+            image = Image.open(io.BytesIO(data), formats=known_formats())
     except Image.DecompressionBombError:
         raise ImageError(
             f"{name}: more pixels than the {max_pixels:,} that are decoded; make it smaller."
@@ -150,7 +158,7 @@ def _plain(image: Image.Image) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     """Follow EXIF's orientation; metadata that cannot be parsed does not stop the photo."""
     try:
-        with _quietly():
+        with quietly():
             return ImageOps.exif_transpose(image)
     except Exception:  # damaged metadata raises nearly anything
         return image

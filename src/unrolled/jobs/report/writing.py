@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
-import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +11,7 @@ from typing import Any, NamedTuple
 from unrolled.errors import ImageError, UnrolledError
 from unrolled.jobs.evaluate import Evaluation
 from unrolled.jobs.report.page import Card, page
+from unrolled.jobs.whole_files import replace_file
 
 MOST_CARDS = 1000
 """Photos in a report; of more, those that score best and those that score worst."""
@@ -133,13 +131,8 @@ def _compressed(image: Any) -> bytes:
 
 
 def _write(path: Path, text: str) -> None:
-    # Of a name that no other process takes, should two write reports to one place.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.unfinished")
     try:
         # A file's name may hold bytes that are no text.
-        unfinished.write_bytes(text.encode("utf-8", errors="replace"))
-        os.replace(unfinished, path)  # noqa: PTH105 - its name says that it replaces
+        replace_file(path, text.encode("utf-8", errors="replace"))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
         raise UnrolledError(f"{path}: cannot be written ({error.strerror})") from error
