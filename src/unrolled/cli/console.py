@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -149,13 +150,32 @@ def print_json(value: object) -> None:
     value : what JSON can hold
         A number that is not finite, which it cannot, becomes null.
     """
+    print(_json(value))
+
+
+def print_json_array(values: Iterable[object]) -> None:
+    """Print a JSON array, one value after another: they need not be there all at once.
+
+    Parameters
+    ----------
+    values : iterable of what JSON can hold
+        As `print_json` has it.
+    """
+    before, end = "[", "[]"
+    for value in values:
+        print(before + "\n" + textwrap.indent(_json(value), "  "), end="")
+        before, end = ",", "\n]"
+    print(end)
+
+
+def _json(value: object) -> str:
     value = _finite(value)
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding)
     except UnicodeEncodeError:  # a name that is no text, or an old terminal
         text = json.dumps(value, indent=2, allow_nan=False)
-    print(text)
+    return text
 
 
 def _finite(value: Any) -> Any:

@@ -57,7 +57,7 @@ def _open(path: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            if not _lock(descriptor):
+            if not lock(descriptor):
                 raise InputError(
                     f"{path.parent}: another training ({_holder(path)}) is writing there; wait "
                     "until it has ended or stop it, or name another folder"
@@ -72,8 +72,18 @@ def _open(path: Path) -> int:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    """Lock an open file; False if somebody has."""
+def lock(descriptor: int) -> bool:
+    """Lock an open file for as long as it is open in this process.
+
+    Parameters
+    ----------
+    descriptor : int
+
+    Returns
+    -------
+    bool
+        False if another process has it locked.
+    """
     if sys.platform == "win32":
         import msvcrt
 
