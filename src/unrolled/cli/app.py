@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import unrolled
-from unrolled.cli import bench, caption, check, evaluate, features, lab, model, serve, train
+from unrolled.cli import alt, bench, caption, check, evaluate, features, lab, model, serve, train
 from unrolled.cli.console import say
 from unrolled.cli.options import ENVIRONMENT_HELP
 from unrolled.errors import UnrolledError
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (caption, features, train, evaluate, model, bench, check, lab, serve):
+for module in (caption, alt, features, train, evaluate, model, bench, check, lab, serve):
     module.add_to(app)
 
 
