@@ -70,7 +70,7 @@ def join_chinese_lines(app: Sphinx, document: nodes.document) -> None:  # noqa: 
 
 
 def set_page(
-    app: Sphinx,  # noqa: ARG001
+    app: Sphinx,
     pagename: str,
     templatename: str,  # noqa: ARG001
     context: dict[str, Any],
@@ -81,15 +81,19 @@ def set_page(
         context["language"] = "zh-CN"
     if "derivations/" in pagename:
         context["furo_hide_toc"] = True
-        context["body"] = _other_language(pagename, context["pathto"]) + context["body"]
+    twin = _twin(pagename)
+    if "/" in pagename.removeprefix("zh/") and twin in app.env.found_docs:
+        context["body"] = _other_language(twin, context["pathto"]) + context["body"]
 
 
-def _other_language(pagename: str, pathto: Callable[[str], str]) -> str:
-    """Link a derivation to its twin."""
-    if pagename.startswith("zh/"):
-        twin, code, name = pagename.removeprefix("zh/"), "en", "English"
-    else:
-        twin, code, name = f"zh/{pagename}", "zh-CN", "中文"
+def _twin(pagename: str) -> str:
+    """Name the page that says the same in the other language, should there be one."""
+    return pagename.removeprefix("zh/") if pagename.startswith("zh/") else f"zh/{pagename}"
+
+
+def _other_language(twin: str, pathto: Callable[[str], str]) -> str:
+    """Link a page to its twin."""
+    code, name = ("zh-CN", "中文") if twin.startswith("zh/") else ("en", "English")
     return f'<p class="twin"><a href="{pathto(twin)}" lang="{code}">{name}</a></p>\n'
 
 

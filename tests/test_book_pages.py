@@ -54,6 +54,17 @@ def test_the_two_languages_have_the_same_code_and_equations(page: Path) -> None:
     assert DERIVED.findall(ours) == DERIVED.findall(theirs)
 
 
+@pytest.mark.parametrize(
+    "page", sorted((DOCS / "zh" / "howto").glob("*.md")), ids=lambda page: page.stem
+)
+def test_a_how_to_page_in_chinese_has_the_commands_of_its_twin(page: Path) -> None:
+    commands = [
+        re.findall(r"^```\n(.*?)^```$", read(each), re.M | re.S)
+        for each in (page, DOCS / "howto" / page.name)
+    ]
+    assert commands[0] == commands[1] != []
+
+
 @pytest.mark.parametrize("page", [p for p in ENGLISH if p.stem != "index"], ids=lambda p: p.stem)
 def test_a_page_holds_what_it_derives_against_numeric_gradients(page: Path) -> None:
     code = "".join(CODE.findall(read(page)))
