@@ -233,7 +233,7 @@ def test_memory_does_not_grow_with_what_is_said(tmp_path):
             assert sum(len(done.captions(name)[0].text) for name in names) > 10_000 * count
     finally:
         tracemalloc.stop()
-    assert spent / count < 1500  # bytes, where a caption has ten thousand
+    assert spent / count < 400  # bytes, where a caption has ten thousand
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are others there")

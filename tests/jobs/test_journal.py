@@ -124,7 +124,14 @@ def test_another_file_is_never_taken_for_a_journal(path, content):
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("line", ["", "{}", "[]", "my novel", '{"path": 1, "size": 1}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "", "{}", "[]", "my novel", "é", '{"path": 1, "size": 1}',
+        '{"path": "a", "size": 1e9, "mtime_ns": 2, "caption": "a dog", "log_prob": -1}',
+        f'{{"path": "a", "size": 1, "mtime_ns": {2**70}, "caption": "a dog", "log_prob": -1}}',
+    ],
+)  # fmt: skip
 def test_a_line_that_is_none_is_said_by_number(path, line):
     fill(path)
     lines = path.read_text().splitlines()
@@ -178,7 +185,10 @@ def test_places_where_no_journal_can_be_are_said(tmp_path):
 
 def test_without_a_path_it_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("unrolled.jobs.journal._MOST_IN_MEMORY", 300)
     with Journal(None, {}) as journal:
-        journal.append(photo(1), [Caption("a dog", -1.0)])
-        assert journal.captions(photo(1).path) == [Caption("a dog", -1.0)]
+        for number in range(9):
+            journal.append(photo(number), [Caption(f"a dog {number}", -1.0)])
+            assert journal.captions(photo(0).path) == [Caption("a dog 0", -1.0)]
+        assert journal.captions(photo(8).path) == [Caption("a dog 8", -1.0)]
         assert not any(each.is_file() for each in tmp_path.iterdir())

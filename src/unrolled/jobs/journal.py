@@ -22,12 +22,13 @@ import stat
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from unrolled.captioner import Caption
 from unrolled.errors import DataError
 from unrolled.jobs.journal_lines import (
     NOWHERE,
+    Entries,
     Entry,
     PhotoFile,
     read_captions,
@@ -39,6 +40,7 @@ from unrolled.jobs.run_lock import lock
 _KIND = {"journal": "unrolled caption", "version": 1}
 _LINES_BETWEEN_SYNCS = 100
 _LONGEST_HEADER = 1 << 20
+_MOST_IN_MEMORY = 8 << 20
 
 
 class Journal:
@@ -47,7 +49,8 @@ class Journal:
     Parameters
     ----------
     path : path or None
-        The file, made if it is not there; None for one that has no name and ends with the process.
+        The file, made if it is not there; None for what ends with the process, in memory as long as
+        it is short and then in a file without a name.
     settings : mapping of str to str, number or bool
         What captions depend on besides the photos.
 
@@ -59,15 +62,19 @@ class Journal:
 
     def __init__(self, path: str | Path | None, settings: Mapping[str, Any]) -> None:
         self._name = "the journal" if path is None else str(path)
-        self._entries: dict[str, Entry] = {}
+        self._entries = Entries()
         self._end = 0
         self._lines = 0
+        self._kept = path is not None
+        if path is None:
+            self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_MOST_IN_MEMORY)  # noqa: SIM115
+            return
         try:
-            self._file = _temporary() if path is None else _open(Path(path))
+            self._file = file = _open(Path(path))
         except OSError as error:
             raise self._failed("opened", error) from error
         try:
-            self._recover(settings)
+            self._recover(file, settings)
         except BaseException as error:
             self._file.close()
             if isinstance(error, OSError):
@@ -81,7 +88,8 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         """Bring all lines to the disk, and let go of the file."""
         with self._file, contextlib.suppress(OSError):  # the system has them all the same
-            os.fsync(self._file.fileno())
+            if self._kept:
+                os.fsync(self._file.fileno())
 
     def find(self, photo: PhotoFile) -> Entry | None:
         """Say what is known of a photo, in this state of it; what was of another is forgotten.
@@ -96,7 +104,7 @@ class Journal:
         """
         entry = self._entries.get(photo.path)
         if entry is not None and (entry.size, entry.mtime_ns) != photo[1:]:
-            del self._entries[photo.path]
+            self._entries.forget(photo.path)
             return None
         return entry
 
@@ -108,7 +116,7 @@ class Journal:
         path : str
             In any spelling.
         """
-        self._entries.pop(os.path.abspath(path), None)  # noqa: PTH100
+        self._entries.forget(os.path.abspath(path))  # noqa: PTH100
 
     def append(
         self,
@@ -160,7 +168,7 @@ class Journal:
             if self._file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._lines += 1
-            if self._lines % _LINES_BETWEEN_SYNCS == 0:
+            if self._kept and self._lines % _LINES_BETWEEN_SYNCS == 0:
                 os.fsync(self._file.fileno())
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -169,9 +177,9 @@ class Journal:
         self._end += len(line)
         return start, len(line)
 
-    def _recover(self, settings: Mapping[str, Any]) -> None:
-        """Take over the lines that are there; one that was torn off is cut away, or made whole."""
-        reader = io.BufferedReader(self._file, 1 << 20)
+    def _recover(self, file: io.FileIO, settings: Mapping[str, Any]) -> None:
+        """Take over the lines that are there; what was torn off of one is cut away."""
+        reader = io.BufferedReader(file, 1 << 20)
         try:
             header = reader.readline(_LONGEST_HEADER)
             if header.endswith(b"\n"):
@@ -182,7 +190,7 @@ class Journal:
                 raise self._not_one()
         finally:
             reader.detach()
-        self._file.truncate(self._end)
+        file.truncate(self._end)
         if not self._end:
             self._append(json.dumps(_KIND | {"settings": dict(settings)}).encode() + b"\n")
 
@@ -192,12 +200,12 @@ class Journal:
                 return
             try:
                 path, entry = read_entry(line, self._end)
+                self._entries[path] = entry
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(
                     f"{self._name}:{number}: no line of a journal of captions ({error}); take the "
                     "line out, and its photo is captioned again"
                 ) from error
-            self._entries[path] = entry
             self._end += len(line)
 
     def _check(self, header: bytes, settings: Mapping[str, Any]) -> None:
@@ -230,11 +238,6 @@ class Journal:
             f"{self._name}: cannot be {what} ({error.strerror or error}); the captions that are in "
             "it stay"
         )
-
-
-def _temporary() -> io.FileIO:
-    """Open a file that has no name, and ends with the process."""
-    return tempfile.TemporaryFile(buffering=0)
 
 
 def _open(path: Path) -> io.FileIO:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -34,7 +35,59 @@ class PhotoFile(NamedTuple):
     def of(cls, path: str) -> PhotoFile:
         """Look at a file; raises OSError where there is none."""
         status = os.stat(path)  # noqa: PTH116 - called a hundred thousand times
-        return cls(os.path.abspath(path), status.st_size, status.st_mtime_ns)  # noqa: PTH100
+        absolute = os.path.abspath(path)  # noqa: PTH100
+        if absolute == path:
+            absolute = path  # so that there is one text, not two
+        return cls(absolute, status.st_size, status.st_mtime_ns)
+
+
+class Entries:
+    """Entries by path, packed: a hundred thousand of them take some twenty megabytes."""
+
+    _packed = struct.Struct("<qqqIH")
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, bytes] = {}
+        self._places: list[tuple[frozenset[str], frozenset[str]]] = []
+
+    def __setitem__(self, path: str, entry: Entry) -> None:
+        """Keep an entry; raises ValueError if its numbers are of no file there can be."""
+        size, mtime_ns, written, left, start, length = entry
+        pair = written, left
+        if pair not in self._places:  # there are few
+            self._places.append(pair)
+        try:
+            packed = self._packed.pack(size, mtime_ns, start, length, self._places.index(pair))
+        except struct.error as error:
+            raise ValueError(f"size and mtime_ns were expected, {error}") from error
+        self._by_path[path] = packed
+
+    def get(self, path: str) -> Entry | None:
+        """Give a path's entry.
+
+        Parameters
+        ----------
+        path : str
+
+        Returns
+        -------
+        Entry or None
+        """
+        packed = self._by_path.get(path)
+        if packed is None:
+            return None
+        size, mtime_ns, start, length, places = self._packed.unpack(packed)
+        written, left = self._places[places]
+        return Entry(size, mtime_ns, written, left, start, length)
+
+    def forget(self, path: str) -> None:
+        """Keep no entry of a path.
+
+        Parameters
+        ----------
+        path : str
+        """
+        self._by_path.pop(path, None)
 
 
 class Entry(NamedTuple):
