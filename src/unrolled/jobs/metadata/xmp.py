@@ -24,6 +24,7 @@ from unrolled.jobs.metadata.xmp_reading import (
 
 _NO_CHARACTERS = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_RDF = f' xmlns:rdf="{RDF}"'
 _EMPTY = f"""\
 <?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -132,7 +133,7 @@ class Packet:
         """Put a text in the place of the default one, or before those of other languages."""
         if not alt.items:
             name = tag_at(self._data, alt.start)[1].decode()
-            return alt.start, alt.end, f"<{name}>{_alternatives(text)}</{name}>".encode()
+            return alt.start, alt.end, f"<{name}>{_alternatives(text, _RDF)}</{name}>".encode()
         old = alt.default
         start, end = (old.start, old.end) if old else (alt.items[0].start,) * 2
         name = tag_at(self._data, start)[1].decode()
@@ -167,16 +168,13 @@ def _description(about: str, properties: list[tuple[str, str, str]], text: str) 
     about = escape(about, {'"': "&quot;"})
     texts = "".join(f"   <{name}>{_alternatives(text)}</{name}>\n" for name, *_ in properties)
     return (
-        f'  <rdf:Description xmlns:rdf="{RDF}" rdf:about="{about}"{spaces}>\n{texts}'
-        "  </rdf:Description>\n"
+        f'  <rdf:Description{_RDF} rdf:about="{about}"{spaces}>\n{texts}  </rdf:Description>\n'
     ).encode()
 
 
-def _alternatives(text: str) -> str:
-    return (
-        f'<rdf:Alt xmlns:rdf="{RDF}"><rdf:li xml:lang="{DEFAULT}">{_escaped(text)}</rdf:li>'
-        "</rdf:Alt>"
-    )
+def _alternatives(text: str, spaces: str = "") -> str:
+    item = f'<rdf:li xml:lang="{DEFAULT}">{_escaped(text)}</rdf:li>'
+    return f"<rdf:Alt{spaces}>{item}</rdf:Alt>"
 
 
 def _escaped(text: str) -> str:
