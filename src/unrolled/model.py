@@ -33,7 +33,7 @@ from unrolled.layers import (
     word_embedding_forward,
 )
 from unrolled.layers.arrays import Array, check_array, check_floats, check_ids, check_shapes
-from unrolled.layers.cells import CELLS, State
+from unrolled.layers.cells import CELLS, State, variant
 from unrolled.layers.precision import choose_precision
 from unrolled.layers.product import product
 from unrolled.layers.scaling import FeatureScaling
@@ -82,7 +82,10 @@ class CaptioningRNN:
         Layers of cells, each reading what the one below it says, with dropout between them
         (Pascanu et al. 2014). Where the cell attends, the lowest does; LSTMs stand above it.
     layer_norm : bool
-        Normalise inside the cell, where it is an LSTM (Ba et al. 2016). On the NumPy path only.
+        Normalise inside the cell, of whatever type (Ba et al. 2016). On the NumPy path only.
+    attention_gate : bool
+        Let a cell that attends say at every word how much of what it attended to it reads, by a
+        number in (0, 1) (Xu et al. 2015, section 4.2.1). On the NumPy path only.
     attention_penalty : float
         How much `unrolled.layers.doubly_stochastic_loss` counts, per caption, in the loss of a cell
         that attends (Xu et al. 2015 use 1).
@@ -104,7 +107,9 @@ class CaptioningRNN:
         W_proj (D, H), b_proj (H,), W_embed (V, W), Wx (W, G), Wh (H, G), b (G,), W_vocab (H, V),
         b_vocab (V,), where G is H for the RNN, 3 H for the GRU (and bn (H,)), 4 H for the LSTMs;
         Wattn (H, 4 H) where the cell attends, and Wa, Ua (H, H), wa (H,) where it does so by a
-        network. The weights of a second layer are called Wx_2 and so on.
+        network, wbeta (H,) and bbeta (1,) with the gate. Layer normalisation adds gains gx and gh
+        (G,), and where there is a cell state gc and bc (H,). The weights of a second layer are
+        called Wx_2 and so on.
     scaling : FeatureScaling or None
         What features are standardised by before the projection: measured, not trained. None, as in
         the assignment, leaves them as they are.
@@ -133,6 +138,7 @@ class CaptioningRNN:
         dropout: float = 0.0,
         feature_dropout: float = 0.0,
         attention_penalty: float = 0.0,
+        attention_gate: bool = False,
         num_layers: int = 1,
         layer_norm: bool = False,
         forget_bias: float = 0.0,
@@ -164,6 +170,8 @@ class CaptioningRNN:
             _check_count("CaptioningRNN", "seed", seed, least=0)
         if attention_penalty and not CELLS[cell_type].attends:
             raise InputError(f"CaptioningRNN: a {cell_type} attends to nothing to be penalised")
+        if attention_gate and not CELLS[cell_type].attends:
+            raise InputError(f"CaptioningRNN: a {cell_type} attends to nothing to be gated")
         if forget_bias and not CELLS[cell_type].forgets:
             raise InputError(f"CaptioningRNN: a {cell_type} has no forget gate to bias")
         if tie_weights and wordvec_dim != hidden_dim:
@@ -184,11 +192,11 @@ class CaptioningRNN:
         self.precision = choose_precision("CaptioningRNN", precision, hidden_dim)
         self.scaling: FeatureScaling | None = None
         self._null = self._word_id("<NULL>")
-        if layer_norm and CELLS[cell_type].normed is None:
-            raise InputError(f"CaptioningRNN: layer_norm is not there for the cell {cell_type}")
         self.num_layers = num_layers
         self.layer_norm = layer_norm
-        self._cell = stacked(CELLS[cell_type], num_layers, layer_norm=layer_norm)
+        self.attention_gate = attention_gate
+        options = {"layer_norm": layer_norm, "attention_gate": attention_gate}
+        self._cell = stacked(variant(CELLS[cell_type], **options), num_layers)
         self._cell_shapes = self._cell.shapes(wordvec_dim, hidden_dim)
         shapes = parameter_shapes(
             len(self.word_to_idx),
@@ -198,7 +206,7 @@ class CaptioningRNN:
             cell_type,
             tie_weights,
             num_layers,
-            layer_norm,
+            **options,
         )
         self.params = _initial_params(shapes, self.dtype, seed)
         if forget_bias:
@@ -218,6 +226,7 @@ class CaptioningRNN:
             "dropout": self.dropout,
             "feature_dropout": self.feature_dropout,
             "attention_penalty": self.attention_penalty,
+            "attention_gate": self.attention_gate,
             "num_layers": self.num_layers,
             "layer_norm": self.layer_norm,
             "tie_weights": self.tie_weights,
@@ -610,7 +619,9 @@ def parameter_shapes(
     cell_type: str,
     tie_weights: bool,
     num_layers: int = 1,
+    *,
     layer_norm: bool = False,
+    attention_gate: bool = False,
 ) -> dict[str, tuple[int, ...]]:
     """Name the parameters of a model, and their shapes.
 
@@ -622,14 +633,20 @@ def parameter_shapes(
         One of `unrolled.layers.cells.CELLS`.
     tie_weights : bool
     num_layers : int
-    layer_norm : bool
+    layer_norm, attention_gate : bool
 
     Returns
     -------
     dict of str to tuple of int
+
+    Raises
+    ------
+    InputError
+        If there is no such cell.
     """
+    cell = variant(CELLS[cell_type], layer_norm=layer_norm, attention_gate=attention_gate)
     shapes: dict[str, tuple[int, ...]] = {"W_proj": (D, H), "b_proj": (H,), "W_embed": (V, W)}
-    shapes |= stacked(CELLS[cell_type], num_layers, layer_norm=layer_norm).shapes(W, H)
+    shapes |= stacked(cell, num_layers).shapes(W, H)
     if not tie_weights:
         shapes["W_vocab"] = (H, V)
     return shapes | {"b_vocab": (V,)}

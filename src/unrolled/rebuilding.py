@@ -92,8 +92,10 @@ def _wanted_shapes(config: Mapping[str, Any], V: int) -> dict[str, tuple[int, ..
     layers = config.get("num_layers", 1)  # there was no choice once
     if type(layers) is not int or not 1 <= layers <= MOST_LAYERS:
         raise ValueError(f"num_layers must be a whole number, 1 to {MOST_LAYERS}, got {layers!r}")
-    options = (config["tie_weights"], layers, config.get("layer_norm", False))
-    return parameter_shapes(V, D, W, H, config["cell_type"], *options)
+    options = {name: config.get(name, False) for name in ("layer_norm", "attention_gate")}
+    return parameter_shapes(
+        V, D, W, H, config["cell_type"], config["tie_weights"], layers, **options
+    )
 
 
 def _check_shapes(

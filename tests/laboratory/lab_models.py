@@ -14,13 +14,17 @@ D, H = 3, 4
 CAPTIONS = np.array([[START, 3, 5, 6, 5, END], [START, 3, 5, END, NULL, NULL]])
 
 KINDS = [*((cell, 1, False) for cell in CELLS), ("lstm", 2, True), ("gru", 3, False)]
-KINDS += [("attention", 2, False), ("additive", 2, False)]
-"""Every cell, with layer normalisation where there is such, and some of them stacked."""
+KINDS += [("attention", 2, False), ("additive", 2, False), ("rnn", 1, True), ("gru", 2, True)]
+KINDS += [("attention", 2, True), ("attention", 1, False, True), ("additive", 1, True, True)]
+"""Every cell, with layer normalisation and gates on what is attended to, some of them stacked."""
 
 
-def make_model(cell="lstm", layers=1, layer_norm=False, seed=0, **more) -> CaptioningRNN:
+def make_model(
+    cell="lstm", layers=1, layer_norm=False, gated=False, *, seed=0, **more
+) -> CaptioningRNN:
     """A model whose gates are neither all shut nor all open."""
-    options = {"num_layers": layers, "layer_norm": layer_norm, "seed": seed, **more}
+    options = {"num_layers": layers, "layer_norm": layer_norm, "attention_gate": gated} | more
+    options["seed"] = seed
     width = H if more.get("tie_weights") else 3
     model = CaptioningRNN(VOCABULARY, D, width, H, cell, np.float64, **options)
     rng = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ from unrolled import CaptioningRNN
 from unrolled.errors import InputError, ShapeError
 from unrolled.gradcheck import numeric_gradient
 from unrolled.laboratory import gradient_by_radius, gradient_norms, spectral_radius
-from unrolled.laboratory.cells import LAYER_NORM, STEPS
+from unrolled.laboratory.cells import GATES, layer_kinds
 from unrolled.layers.cells import CELLS
 
 
@@ -127,8 +127,15 @@ def test_the_spectral_radius_is_that_of_the_largest_gate():
     assert spectral_radius(np.hstack([turned, 3 * np.eye(2)])) == pytest.approx(3)
 
 
-def test_every_registered_cell_has_steps():
-    assert set(STEPS) == {*CELLS, LAYER_NORM}
+def test_every_registered_cell_has_names_for_its_gates():
+    for cell_type, cell in CELLS.items():
+        assert len(GATES[cell_type]) == (0 if cell_type == "rnn" else cell.pieces.core.gates)
+
+
+def test_a_kind_says_its_options():
+    model = make_model("additive", 3, layer_norm=True, gated=True)
+    wanted = ["additive, layer norm, gated", "lstm, layer norm", "lstm, layer norm"]
+    assert layer_kinds(model) == wanted
 
 
 def test_what_cannot_be_is_refused():

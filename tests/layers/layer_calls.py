@@ -155,7 +155,8 @@ class _Maker:
         return tuple(max(min(self.size.N, self.size.T - t), 0) for t in range(self.size.T))
 
     def _length(self, axis: str) -> int:
-        return sum(self.batch_sizes()) if axis == "P" else getattr(self.size, axis)
+        known = {"P": sum(self.batch_sizes()), "1": 1}
+        return known[axis] if axis in known else getattr(self.size, axis)
 
     def call(self, forward: str, backward: str, shapes: dict[str, str], **more: Any) -> Call:
         arguments = {k: self.floats(axes) for k, axes in shapes.items()}
@@ -240,17 +241,6 @@ CALLS: dict[str, Callable[[_Maker], Call]] = {
     "layer_norm": lambda m: m.call(
         "layer_norm_forward", "layer_norm_backward", {"x": "N D", "g": "D", "b": "D"}
     ),
-    "layer_norm_lstm_packed": lambda m: m.packed(
-        "layer_norm_lstm_packed",
-        {"x": "P D", "h0": "N H"} | _GATED | {"gx": "4H", "gh": "4H", "gc": "H", "bc": "H"},
-    ),
-    "layer_norm_lstm_step": lambda m: m.call(
-        "layer_norm_lstm_step_forward",
-        "layer_norm_lstm_step_backward",
-        {"x": "N D", "prev_h": "N H", "prev_c": "N H"}
-        | _GATED
-        | {"gx": "4H", "gh": "4H", "gc": "H", "bc": "H"},
-    ),
     "gru_step": lambda m: m.call("gru_step_forward", "gru_step_backward", _STEP | _GRU),
     "gru": lambda m: m.call("gru_forward", "gru_backward", {"x": "N T D", "h0": "N H"} | _GRU),
     "gru_packed": lambda m: m.packed("gru_packed", {"x": "P D", "h0": "N H"} | _GRU),
@@ -261,6 +251,11 @@ CALLS: dict[str, Callable[[_Maker], Call]] = {
         "additive_attention_forward",
         "additive_attention_backward",
         {"prev_h": "N H", "A": "N L H"} | _ADDITIVE,
+    ),
+    "attention_gate": lambda m: m.call(
+        "attention_gate_forward",
+        "attention_gate_backward",
+        {"prev_h": "N H", "attn": "N M", "wbeta": "H", "bbeta": "1"},
     ),
     "additive_lstm_packed": lambda m: m.packed(
         "additive_lstm_packed", {"x": "P D", "A": "N L H"} | _ATTENDING | _ADDITIVE

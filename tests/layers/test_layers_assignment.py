@@ -214,7 +214,7 @@ def test_attention_lstm_numbers():
     ]
     np.testing.assert_allclose(h, expected, **EIGHT_DECIMALS)
     np.testing.assert_array_equal(cache.final_h, h[:, -1])
-    np.testing.assert_array_equal(cache.final_c, cache.c[-N:])
+    np.testing.assert_array_equal(cache.final_c, cache.packed.steps.states[1][-N:])
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_the_vocabulary_is_a_copy():
         ({"hidden_dim": 2.0}, "hidden_dim"),
         ({"num_layers": 0}, "num_layers"),
         ({"num_layers": 101}, "num_layers must be at most 100"),
-        ({"layer_norm": True, "cell_type": "rnn"}, "layer_norm"),
+        ({"attention_gate": True, "cell_type": "gru"}, "gru attends to nothing to be gated"),
         ({"hidden_dim": "5"}, "hidden_dim"),
         ({"dropout": 1.0}, "dropout"),
         ({"dropout": -0.1}, "dropout"),

@@ -59,12 +59,21 @@ def test_features_that_are_no_locations(cell_type, shape):
 
 
 @attending
-@pytest.mark.parametrize("layers", [1, 2])
-def test_beams_of_many_images_are_those_of_each_alone(cell_type, layers):
+@pytest.mark.parametrize(
+    ("options", "end"),
+    [
+        ({}, -0.2),
+        ({"num_layers": 2}, -0.2),
+        ({"attention_gate": True}, -0.5),
+        ({"attention_gate": True, "layer_norm": True}, -0.5),
+    ],
+    ids=str,
+)
+def test_beams_of_many_images_are_those_of_each_alone(cell_type, options, end):
     """Beams share an image's memory, change places, and images that are done go."""
-    model = model_of(cell_type, num_layers=layers)
+    model = model_of(cell_type, **options)
     features = images_for(cell_type, 9, D)
-    model.params["b_vocab"][2] = -0.2  # <END>, so that captions end at several places
+    model.params["b_vocab"][2] = end  # so that captions end at several places
     together = beam_search(model, features, width=3, max_length=7)
     assert len({len(best[0].words) for best in together}) > 1, "images that are done at one time"
     for n, expected in enumerate(together):
@@ -74,8 +83,9 @@ def test_beams_of_many_images_are_those_of_each_alone(cell_type, layers):
 
 
 @attending
-def test_a_caption_costs_what_the_beam_said(cell_type):
-    model, features = model_of(cell_type), images_for(cell_type, 1, D)
+@pytest.mark.parametrize("options", [{}, {"attention_gate": True, "layer_norm": True}], ids=str)
+def test_a_caption_costs_what_the_beam_said(cell_type, options):
+    model, features = model_of(cell_type, **options), images_for(cell_type, 1, D)
     for hypothesis in beam_search(model, features, width=4, max_length=6)[0]:
         said = [1, *hypothesis.words, *([2] if hypothesis.finished else [])]
         assert model.loss(features, np.array([said])).loss == pytest.approx(-hypothesis.log_prob)
@@ -110,6 +120,19 @@ def test_beams_of_an_image_read_one_memory():
     some = memory[np.array([0, 1, 5, 16])]
     assert len(some.parts[0]) == 3  # nobody reads the third image any more
     assert some.by_image(np.array([1, 2, 3, 4])).tolist() == [[1, 2], [3, 0], [4, 0]]
+
+
+@attending
+def test_a_gate_that_is_shut_reads_nothing_and_one_that_is_open_all(cell_type):
+    features = images_for(cell_type, 3, D)
+    plain, gated = model_of(cell_type), model_of(cell_type, attention_gate=True)
+    gated.params |= plain.params
+    for name, openness in {"wbeta": 0.0, "bbeta": 40.0}.items():
+        gated.params[name] = np.full_like(gated.params[name], openness)
+    assert gated.loss(features, CAPTIONS).loss == pytest.approx(plain.loss(features, CAPTIONS).loss)
+    gated.params["bbeta"] *= -1
+    plain.params["Wattn"] *= 0
+    assert gated.loss(features, CAPTIONS).loss == pytest.approx(plain.loss(features, CAPTIONS).loss)
 
 
 @attending

@@ -63,10 +63,20 @@ def test_the_loss_is_that_of_stepping_word_by_word(cell_type, tie_weights, layer
     assert model.loss(features, CAPTIONS).loss == pytest.approx(expected, rel=1e-12)
 
 
+@every_cell
 @pytest.mark.parametrize("layers", [1, 2])
-def test_the_loss_of_a_normed_cell_is_that_of_stepping(layers):
+def test_the_loss_of_a_normed_cell_is_that_of_stepping(cell_type, layers):
     options = {"layer_norm": True, "num_layers": layers}
-    model, features = model_of("lstm", **options), features_of("lstm", len(CAPTIONS))
+    model, features = model_of(cell_type, **options), features_of(cell_type, len(CAPTIONS))
+    expected = loss_by_stepping(model, features, CAPTIONS)
+    assert model.loss(features, CAPTIONS).loss == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("cell_type", [name for name, cell in CELLS.items() if cell.attends])
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_the_loss_of_a_gated_cell_is_that_of_stepping(cell_type, layer_norm):
+    options = {"layer_norm": layer_norm, "attention_gate": True, "num_layers": 2}
+    model, features = model_of(cell_type, **options), features_of(cell_type, len(CAPTIONS))
     expected = loss_by_stepping(model, features, CAPTIONS)
     assert model.loss(features, CAPTIONS).loss == pytest.approx(expected, rel=1e-12)
 

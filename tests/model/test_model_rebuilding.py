@@ -35,10 +35,12 @@ def test_a_rebuilt_model_says_the_same(cell_type, options):
     np.testing.assert_array_equal(twin.sample(images), model.sample(images))
 
 
-def test_a_rebuilt_model_is_normalised_as_before():
-    model = model_of("lstm", layer_norm=True, num_layers=2)
+@pytest.mark.parametrize("cell_type", CELLS)
+def test_a_rebuilt_model_is_normalised_and_gated_as_before(cell_type):
+    options = {"layer_norm": True, "attention_gate": CELLS[cell_type].attends, "num_layers": 2}
+    model = model_of(cell_type, **options)
     twin = rebuild_model(VOCABULARY, model.config, model.params, HERE)
-    images = images_for("lstm", 3, 4, np.float32)
+    images = images_for(cell_type, 3, 4, np.float32)
     np.testing.assert_array_equal(twin.sample(images), model.sample(images))
     captions = np.array([[1, 4, 5, 2], [1, 5, 2, 0], [1, 4, 4, 4]])
     assert twin.loss(images, captions).loss == model.loss(images, captions).loss
@@ -46,7 +48,7 @@ def test_a_rebuilt_model_is_normalised_as_before():
 
 def test_a_configuration_from_before_there_were_layers_is_of_one():
     model = model_of("lstm")
-    later = {"num_layers", "layer_norm", "feature_dropout", "attention_penalty"}
+    later = {"num_layers", "layer_norm", "feature_dropout", "attention_penalty", "attention_gate"}
     config = {key: value for key, value in model.config.items() if key not in later}
     assert rebuild_model(VOCABULARY, config, model.params, HERE).config == model.config
 

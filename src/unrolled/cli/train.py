@@ -23,6 +23,7 @@ from unrolled.jobs.features import FeatureProgress
 from unrolled.jobs.run_folder import holds_run, saved_config
 from unrolled.jobs.starting import model_section
 from unrolled.jobs.train import RunEvent, train_run
+from unrolled.layers.cells import CELLS
 from unrolled.training import EpochDone, Finished, StepDone, TrainingConfig
 
 EXAMPLE = """Examples:
@@ -61,7 +62,7 @@ def train(
     start: Annotated[
         str | None, typer.Option(help="A captioner's folder, whose weights to begin with.")
     ] = None,
-    cell: Annotated[str | None, typer.Option(help="rnn or lstm.")] = None,
+    cell: Annotated[str | None, typer.Option(help=f"One of {', '.join(CELLS)}.")] = None,
     wordvec_dim: Annotated[int | None, typer.Option(help="Width of the word vectors.")] = None,
     hidden_dim: Annotated[int | None, typer.Option(help="Width of the recurrence.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Probability to drop a number.")] = None,

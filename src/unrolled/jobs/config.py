@@ -91,6 +91,7 @@ class ModelConfig:
     dropout: float = 0.5
     feature_dropout: float = 0.0
     attention_penalty: float = 0.0
+    attention_gate: bool = False
     num_layers: int = 1
     layer_norm: bool = False
     forget_bias: float = 0.0
@@ -123,8 +124,10 @@ class ModelConfig:
             raise InputError(
                 f"model: a {self.cell_type} attends to nothing; leave out attention_penalty"
             )
-        if self.layer_norm and CELLS[self.cell_type].normed is None:
-            raise InputError(f"model: layer_norm is not there for the cell {self.cell_type}")
+        if self.attention_gate and not CELLS[self.cell_type].attends:
+            raise InputError(
+                f"model: a {self.cell_type} attends to nothing; leave out attention_gate"
+            )
         if self.forget_bias and not CELLS[self.cell_type].forgets:
             raise InputError(f"model: a {self.cell_type} has no forget gate; leave out forget_bias")
         if self.tie_weights and self.wordvec_dim != self.hidden_dim:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unrolled.errors import InputError, ShapeError
-from unrolled.laboratory.cells import STEPS, Step, layer_kinds, registered
+from unrolled.laboratory.cells import STEPS, Step, layer_kinds
 from unrolled.layers import affine_forward, word_embedding_forward
 from unrolled.layers.arrays import Array, check_ids, check_shapes
 from unrolled.layers.memory import Memory
@@ -93,7 +93,7 @@ def unroll(model: CaptioningRNN, features: Array, captions: Array) -> Unrolled:
     counts = captions[:, 1:] != model.word_to_idx["<NULL>"]
     if (counts[:, 1:] & ~counts[:, :-1]).any():
         raise InputError("unroll: a caption has a word after <NULL>, which is its padding")
-    kinds = layer_kinds(model.cell_type, model.num_layers, layer_norm=model.layer_norm)
+    kinds = layer_kinds(model)
     states, A = _start(model, kinds, np.asarray(features, np.float64))
     weights = [layer_weights(model, layer) for layer in range(len(kinds))]
     steps = []
@@ -154,8 +154,8 @@ def layer_weights(model: CaptioningRNN, layer: int) -> list[Array]:
     -------
     list of array
     """
-    kind = layer_kinds(model.cell_type, model.num_layers, layer_norm=model.layer_norm)[layer]
-    return [model.params[named(name, layer)] for name in registered(kind).shapes(1, 1)]
+    kind = layer_kinds(model)[layer]
+    return [model.params[named(name, layer)] for name in STEPS[kind].cell.shapes(1, 1)]
 
 
 def named(name: str, layer: int) -> str:
@@ -182,7 +182,8 @@ def _start(
     states: list[tuple[Array, ...]] = []
     A = None
     for kind in reversed(kinds):
-        own, members = members[: registered(kind).members], members[registered(kind).members :]
+        count = STEPS[kind].cell.members
+        own, members = members[:count], members[count:]
         if isinstance(own[-1], Memory):
             A = own.pop().parts[0]
         states.insert(0, tuple(own))

@@ -18,6 +18,7 @@ from unrolled.layers.affine import (
     temporal_affine_forward,
 )
 from unrolled.layers.attention import attention_backward, attention_forward, doubly_stochastic_loss
+from unrolled.layers.attention_gate import attention_gate_backward, attention_gate_forward
 from unrolled.layers.attention_lstm import (
     attention_lstm_backward,
     attention_lstm_forward,
@@ -37,12 +38,6 @@ from unrolled.layers.gru import (
     gru_step_forward,
 )
 from unrolled.layers.layer_norm import layer_norm_backward, layer_norm_forward
-from unrolled.layers.layer_norm_lstm import (
-    layer_norm_lstm_packed_backward,
-    layer_norm_lstm_packed_forward,
-    layer_norm_lstm_step_backward,
-    layer_norm_lstm_step_forward,
-)
 from unrolled.layers.lstm import (
     lstm_backward,
     lstm_forward,
@@ -74,6 +69,8 @@ __all__ = [
     "affine_forward",
     "attention_backward",
     "attention_forward",
+    "attention_gate_backward",
+    "attention_gate_forward",
     "attention_lstm_backward",
     "attention_lstm_forward",
     "attention_lstm_packed_backward",
@@ -92,10 +89,6 @@ __all__ = [
     "gru_step_forward",
     "layer_norm_backward",
     "layer_norm_forward",
-    "layer_norm_lstm_packed_backward",
-    "layer_norm_lstm_packed_forward",
-    "layer_norm_lstm_step_backward",
-    "layer_norm_lstm_step_forward",
     "lstm_backward",
     "lstm_forward",
     "lstm_packed_backward",

@@ -2,26 +2,21 @@ r"""Additive attention over an image's locations, and the LSTM that reads with i
 
 .. math:: e_{tl} = w_a^T \tanh(A_l W_a + h_{t-1} U_a)
 
-in the place of `unrolled.layers.attention_lstm`'s scaled product, as Xu et al. (2015) have it but
-for their gate on what was attended to. :math:`A W_a` is one product before the time loop. The
-hyperbolic tangents of a step, (N, L, K), are too many to be kept for the way back: it makes them
-again, some images at a time, so that they stay in the CPU's cache.
+in the place of `unrolled.layers.attention_lstm`'s scaled product, as Xu et al. (2015) have it;
+their gate on what was attended to is `unrolled.layers.attention_gate`. :math:`A W_a` is one product
+before the time loop. The hyperbolic tangents of a step, (N, L, K), are too many to be kept for the
+way back: it makes them again, some images at a time, so that they stay in the CPU's cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
-from unrolled.layers.attending import (
-    AttentionLSTMCache,
-    read_steps,
-    unread_steps,
-    weight_gradients,
-)
+from unrolled.layers.attending import Scorer
 from unrolled.layers.attention import (
     check_locations,
     location_products,
@@ -29,8 +24,12 @@ from unrolled.layers.attention import (
     softmax_gradient,
     weighted_sum,
 )
+from unrolled.layers.composed import Composed, ComposedCache
+from unrolled.layers.lstm import CORE
+from unrolled.layers.memory import Memory
 from unrolled.layers.packing import check_batch_sizes
 from unrolled.layers.product import check_precision, product
+from unrolled.layers.recurring import Steps
 
 _NUMBERS = 1 << 18  # tanhs at a time: a megabyte of float32
 
@@ -55,26 +54,6 @@ class AdditiveAttentionGrads(NamedTuple):
     dWa: Array
     dUa: Array
     dwa: Array
-
-
-class AdditiveLSTMCache(NamedTuple):
-    """What `additive_lstm_packed_backward` needs; keys is A Wa, (N, L, K)."""
-
-    steps: AttentionLSTMCache
-    Wa: Array
-    Ua: Array
-    wa: Array
-    keys: Array
-
-    @property
-    def alphas(self) -> Array:
-        """What each location weighed, (P, L)."""
-        return self.steps.alphas
-
-    @property
-    def batch_sizes(self) -> tuple[int, ...]:
-        """Sequences present at each step."""
-        return self.steps.batch_sizes
 
 
 class AdditiveLSTMGrads(NamedTuple):
@@ -189,7 +168,7 @@ def additive_lstm_packed_forward(
     batch_sizes: Sequence[int],
     *,
     precision: str = "float32",
-) -> tuple[Array, AdditiveLSTMCache]:
+) -> tuple[Array, ComposedCache]:
     r"""LSTM with additive attention over packed sequences (see `unrolled.layers.packing`).
 
     Both states start from the mean of A's locations.
@@ -215,7 +194,7 @@ def additive_lstm_packed_forward(
     Returns
     -------
     h : (P, H), dtype of x
-    cache : AdditiveLSTMCache
+    cache : ComposedCache
 
     Raises
     ------
@@ -247,25 +226,19 @@ def additive_lstm_packed_forward(
     check_locations(where, A)
     check_batch_sizes(where, batch_sizes, size["N"], size["P"])
     check_precision(where, precision)
-    keys = product(_locations(A), Wa, precision=precision).reshape(*A.shape[:2], size["K"])
-
-    def score(h: Array) -> Array:
-        return _scores(keys[: len(h)], product(h, Ua, precision=precision), wa)
-
-    W = np.concatenate([Wh, Wattn])
-    steps = read_steps(x, A, Wx, W, b, score, batch_sizes, precision)
-    return steps.h, AdditiveLSTMCache(steps, Wa, Ua, wa, keys)
+    weights = Wx, Wh, Wattn, b, Wa, Ua, wa
+    return ADDITIVE.forward(x, A, *weights, batch_sizes, precision=precision)
 
 
 def additive_lstm_packed_backward(
-    dh: Array, cache: AdditiveLSTMCache, *, dalphas: Array | None = None
+    dh: Array, cache: ComposedCache, *, dalphas: Array | None = None
 ) -> AdditiveLSTMGrads:
     r"""Backward pass of `additive_lstm_packed_forward`.
 
     Parameters
     ----------
     dh : (P, H), dtype of the forward's output
-    cache : AdditiveLSTMCache, from `additive_lstm_packed_forward`
+    cache : ComposedCache, from `additive_lstm_packed_forward`
     dalphas : (P, L), optional
         Derivative of the loss by ``cache.alphas`` on other ways than h; zero unless given.
 
@@ -283,27 +256,61 @@ def additive_lstm_packed_backward(
     Greff et al. (2017), appendix A, without peepholes; Bahdanau, Cho & Bengio (2015), appendix
     A.1.2.
     """
-    steps, Wa, Ua, wa, keys = cache
-    where, H, precision = "additive_lstm_packed_backward", steps.h.shape[1], steps.precision
-    check_gradient(where, "dh", dh, steps.h.shape, steps.h.dtype)
+    where, h = "additive_lstm_packed_backward", cache.steps.states[0]
+    check_gradient(where, "dh", dh, h.shape, h.dtype)
     if dalphas is not None:
-        check_gradient(where, "dalphas", dalphas, steps.alphas.shape, steps.alphas.dtype)
-    queries = product(steps.prev_h, Ua, precision=precision)
-    dqueries = np.empty_like(queries)
-    dkeys, dwa = np.zeros_like(keys), np.zeros_like(wa)
+        check_gradient(where, "dalphas", dalphas, cache.alphas.shape, cache.alphas.dtype)
+    return AdditiveLSTMGrads(*ADDITIVE.backward(dh, cache, dalphas=dalphas))
 
-    def score_gradient(rows: slice, de: Array) -> Array:
+
+def _keys(A: Array, Wa: Array, *_: Array, precision: str) -> Array:
+    keys = product(_locations(A), Wa, precision=precision)
+    return keys.reshape(*A.shape[:2], Wa.shape[1])
+
+
+def _score(h: Array, keys: Array, _: Array, Ua: Array, wa: Array, *, precision: str) -> Array:
+    return _scores(keys[: len(h)], product(h, Ua, precision=precision), wa)
+
+
+def _back(
+    steps: Steps, A: Array, keys: Array, Wa: Array, Ua: Array, wa: Array
+) -> tuple[Callable[[slice, Array], Array], Callable[[Array], tuple[Array, ...]]]:
+    prev_h, precision = steps.prev_h, steps.precision
+    queries = product(prev_h, Ua, precision=precision)
+    dqueries, dkeys, dwa = np.empty_like(queries), np.zeros_like(keys), np.zeros_like(wa)
+
+    def unscore(rows: slice, de: Array) -> Array:
         n = len(de)
         dqueries[rows] = _add_score_gradients(de, keys[:n], queries[rows], wa, dkeys[:n], dwa)
         return product(dqueries[rows], Ua.T, precision=precision)
 
-    back = unread_steps(dh, dalphas, steps, score_gradient)
-    drows = _locations(dkeys)
-    dA = back.dA + product(drows, Wa.T, precision=precision).reshape(steps.A.shape)
-    dx, dWx, dW, db = weight_gradients(back.da, steps)
-    dWa = product(_locations(steps.A).T, drows, precision=precision)
-    dUa = product(steps.prev_h.T, dqueries, precision=precision)
-    return AdditiveLSTMGrads(dx, dA, dWx, dW[:H].copy(), dW[H:].copy(), db, dWa, dUa, dwa)
+    def finish(_: Array) -> tuple[Array, ...]:
+        drows = _locations(dkeys)
+        dA = product(drows, Wa.T, precision=precision).reshape(A.shape)
+        dWa = product(_locations(A).T, drows, precision=precision)
+        return dA, dWa, product(prev_h.T, dqueries, precision=precision), dwa
+
+    return unscore, finish
+
+
+def _glance(h: Array, memory: Memory, _: Array, Ua: Array, wa: Array) -> Array:
+    A, keys = memory.parts
+    queries = memory.by_image(h @ Ua)[:, :, None]
+    alphas = softmax(np.tanh(keys[:, None] + queries) @ wa)
+    return memory.by_caption(alphas @ A)
+
+
+NETWORK = Scorer(
+    shapes=lambda H: {"Wa": (H, H), "Ua": (H, H), "wa": (H,)},
+    keys=_keys,
+    score=_score,
+    back=_back,
+    remember=lambda A, Wa, *_: (A, A @ Wa),
+    glance=_glance,
+)
+"""Locations weigh as a small network says."""
+
+ADDITIVE = Composed(CORE, NETWORK)
 
 
 def _scores(keys: Array, query: Array, wa: Array) -> Array:

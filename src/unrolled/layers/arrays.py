@@ -44,7 +44,7 @@ def check_shapes(where: str, **arguments: tuple[Array, str]) -> dict[str, int]:
     where : str
         The function that asks, for the message.
     **arguments : (array, letters)
-        One word of ``letters`` per axis: a letter, or a factor and a letter (``4H``).
+        One word of ``letters`` per axis: a letter, a factor and a letter (``4H``), or ``1``.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def check_shapes(where: str, **arguments: tuple[Array, str]) -> dict[str, int]:
     ShapeError
         If an argument is no array, or its shape does not fit.
     """
-    sizes: dict[str, int] = {}
+    sizes = {"1": 1}
     for name, (array, letters) in arguments.items():
         check_array(where, name, array)
         axes = letters.split()

@@ -16,30 +16,28 @@ weighed and what came back to it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
-from unrolled.layers.attending import (
-    AttentionLSTMCache,
-    by_image,
-    read_steps,
-    unread_steps,
-    weight_gradients,
-)
+from unrolled.layers.attending import Scorer, by_image
 from unrolled.layers.attention import (
     as_grid,
     by_location,
     check_locations,
     location_products,
     scale_of,
+    softmax,
     weighted_sum,
 )
-from unrolled.layers.lstm import _cell_backward, _cell_forward
+from unrolled.layers.composed import Composed, ComposedCache
+from unrolled.layers.lstm import CORE, _cell_backward, _cell_forward
+from unrolled.layers.memory import Memory
 from unrolled.layers.packing import batch_major, check_batch_sizes, time_major
 from unrolled.layers.product import check_precision
+from unrolled.layers.recurring import Steps
 
 
 class AttentionLSTMStepCache(NamedTuple):
@@ -68,6 +66,28 @@ class AttentionLSTMStepGrads(NamedTuple):
     dWh: Array
     dWattn: Array
     db: Array
+
+
+class AttentionLSTMCache(NamedTuple):
+    """What `attention_lstm_backward` needs; grid is A's shape, (N, H, Y, X)."""
+
+    packed: ComposedCache
+    grid: tuple[int, ...]
+
+    @property
+    def alphas(self) -> Array:
+        """What each location weighed, (T N, L), step by step."""
+        return self.packed.alphas
+
+    @property
+    def final_h(self) -> Array:
+        """Hidden state after the last step, (N, H)."""
+        return self.packed.steps.final[0]
+
+    @property
+    def final_c(self) -> Array:
+        """Cell state after the last step, (N, H)."""
+        return self.packed.steps.final[1]
 
 
 class AttentionLSTMGrads(NamedTuple):
@@ -232,7 +252,7 @@ def attention_lstm_forward(
     N, T = size["N"], size["T"]
     locations = by_location(where, A)
     h, cache = attention_lstm_packed_forward(time_major(x), locations, Wx, Wh, Wattn, b, (N,) * T)
-    return batch_major(h, (N, T)), cache._replace(A=A)
+    return batch_major(h, (N, T)), AttentionLSTMCache(cache, A.shape)
 
 
 def attention_lstm_backward(dh: Array, cache: AttentionLSTMCache) -> AttentionLSTMGrads:
@@ -258,13 +278,11 @@ def attention_lstm_backward(dh: Array, cache: AttentionLSTMCache) -> AttentionLS
     ----------
     Greff et al. (2017), appendix A, without peepholes; Vaswani et al. (2017), equation 1.
     """
-    shape = len(cache.A), len(cache.batch_sizes)
-    where = "attention_lstm_backward"
-    check_gradient(where, "dh", dh, (*shape, cache.h.shape[1]), cache.h.dtype)
-    locations = by_location(where, cache.A)
-    grads = attention_lstm_packed_backward(time_major(dh), cache._replace(A=locations))
-    dx, dA, *rest = grads
-    return AttentionLSTMGrads(batch_major(dx, shape), as_grid(dA, cache.A.shape), *rest)
+    steps = cache.packed.steps
+    N, T, H = cache.grid[0], len(steps.batch_sizes), cache.grid[1]
+    check_gradient("attention_lstm_backward", "dh", dh, (N, T, H), steps.x.dtype)
+    dx, dA, *rest = attention_lstm_packed_backward(time_major(dh), cache.packed)
+    return AttentionLSTMGrads(batch_major(dx, (N, T)), as_grid(dA, cache.grid), *rest)
 
 
 def attention_lstm_packed_forward(
@@ -277,7 +295,7 @@ def attention_lstm_packed_forward(
     batch_sizes: Sequence[int],
     *,
     precision: str = "float32",
-) -> tuple[Array, AttentionLSTMCache]:
+) -> tuple[Array, ComposedCache]:
     r"""Attention LSTM over packed sequences (see `unrolled.layers.packing`).
 
     Parameters
@@ -298,7 +316,7 @@ def attention_lstm_packed_forward(
     Returns
     -------
     h : (P, H), dtype of x
-    cache : AttentionLSTMCache
+    cache : ComposedCache
 
     Raises
     ------
@@ -327,17 +345,11 @@ def attention_lstm_packed_forward(
     check_locations(where, A)
     check_batch_sizes(where, batch_sizes, size["N"], size["P"])
     check_precision(where, precision)
-    scale = scale_of(A)
-
-    def score(h: Array) -> Array:
-        return location_products(A[: len(h)], h) * scale
-
-    cache = read_steps(x, A, Wx, np.concatenate([Wh, Wattn]), b, score, batch_sizes, precision)
-    return cache.h, cache
+    return ATTENTION.forward(x, A, Wx, Wh, Wattn, b, batch_sizes, precision=precision)
 
 
 def attention_lstm_packed_backward(
-    dh: Array, cache: AttentionLSTMCache, *, dalphas: Array | None = None
+    dh: Array, cache: ComposedCache, *, dalphas: Array | None = None
 ) -> AttentionLSTMGrads:
     r"""Backward pass of `attention_lstm_packed_forward`.
 
@@ -348,7 +360,7 @@ def attention_lstm_packed_backward(
     Parameters
     ----------
     dh : (P, H), dtype of the forward's output
-    cache : AttentionLSTMCache, from `attention_lstm_packed_forward`
+    cache : ComposedCache, from `attention_lstm_packed_forward`
     dalphas : (P, L), optional
         Derivative of the loss by ``cache.alphas`` on other ways than h; zero unless given.
 
@@ -365,16 +377,45 @@ def attention_lstm_packed_backward(
     ----------
     Greff et al. (2017), appendix A, without peepholes; Vaswani et al. (2017), equation 1.
     """
-    where, A, H = "attention_lstm_packed_backward", cache.A, cache.h.shape[1]
-    check_gradient(where, "dh", dh, cache.h.shape, cache.h.dtype)
+    where, h = "attention_lstm_packed_backward", cache.steps.states[0]
+    check_gradient(where, "dh", dh, h.shape, h.dtype)
     if dalphas is not None:
         check_gradient(where, "dalphas", dalphas, cache.alphas.shape, cache.alphas.dtype)
+    return AttentionLSTMGrads(*ATTENTION.backward(dh, cache, dalphas=dalphas))
+
+
+def _score(h: Array, A: Array, *, precision: str) -> Array:  # noqa: ARG001
+    return location_products(A[: len(h)], h) * scale_of(A)
+
+
+def _back(
+    steps: Steps, A: Array, _: Array
+) -> tuple[Callable[[slice, Array], Array], Callable[[Array], tuple[Array]]]:
     scale = scale_of(A)
 
-    def score_gradient(rows: slice, de: Array) -> Array:  # noqa: ARG001
-        return weighted_sum(de, A[: len(de)]) * scale
+    def unscore(_: slice, dscores: Array) -> Array:
+        return weighted_sum(dscores, A[: len(dscores)]) * scale
 
-    back = unread_steps(dh, dalphas, cache, score_gradient)
-    dA = back.dA + by_image(back.de * scale, cache.prev_h, cache)
-    dx, dWx, dW, db = weight_gradients(back.da, cache)
-    return AttentionLSTMGrads(dx, dA, dWx, dW[:H].copy(), dW[H:].copy(), db)
+    def finish(dscores: Array) -> tuple[Array]:
+        return (by_image(dscores * scale, steps.prev_h, A, steps.batch_sizes),)
+
+    return unscore, finish
+
+
+def _glance(h: Array, memory: Memory) -> Array:
+    (A,) = memory.parts
+    alphas = softmax(memory.by_image(h) @ A.swapaxes(1, 2) * scale_of(A))
+    return memory.by_caption(alphas @ A)
+
+
+DOT_PRODUCT = Scorer(
+    shapes=lambda _: {},
+    keys=lambda A, **_: A,
+    score=_score,
+    back=_back,
+    remember=lambda A: (A,),
+    glance=_glance,
+)
+"""Locations weigh by their product with h."""
+
+ATTENTION = Composed(CORE, DOT_PRODUCT)

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
+from unrolled.layers.core import Core, CoreBack, CoreStep
 from unrolled.layers.packing import (
     batch_major,
     check_batch_sizes,
@@ -393,3 +394,22 @@ def _split(gates: Array) -> tuple[Array, Array, Array]:
     """View (N, 3 H) as r, z, n, (N, H) each."""
     H = gates.shape[1] // 3
     return gates[:, :H], gates[:, H : 2 * H], gates[:, 2 * H :]
+
+
+def _core_forward(
+    gates: Array, recurrent: Array, prev: Sequence[Array], bn: Array
+) -> tuple[tuple[Array], Array]:
+    next_h, recalled = _cell_forward(gates, recurrent, bn, prev[0])
+    return (next_h,), recalled
+
+
+def _core_backward(dstate: Sequence[Array], step: CoreStep, bn: Array) -> CoreBack:
+    gates, (prev_h,), _, recalled = step
+    da, drecurrent = np.empty_like(gates), np.empty_like(gates)
+    straight = _cell_backward(dstate[0], gates, recalled, prev_h, da, drecurrent)
+    dbn = drecurrent[:, 2 * len(bn) :].sum(axis=0)
+    return CoreBack(da, drecurrent, (straight,), (dbn,))
+
+
+CORE = Core(3, 1, _core_forward, _core_backward, lambda H: {"bn": (H,)}, apart=True)
+"""The cell without its products."""

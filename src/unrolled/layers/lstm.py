@@ -19,6 +19,7 @@ import numpy as np
 
 from unrolled import kernels
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
+from unrolled.layers.core import Core, CoreBack, CoreStep
 from unrolled.layers.packing import (
     batch_major,
     check_batch_sizes,
@@ -422,21 +423,35 @@ def _loop_backward(
 
 def _cell_forward(gates: Array, prev_c: Array) -> tuple[Array, Array]:
     """Turn pre-activations (N, 4 H) into gates, in place, and return next_h and next_c."""
-    H = prev_c.shape[1]
-    sigmoid(gates[:, : 3 * H], out=gates[:, : 3 * H])
-    np.tanh(gates[:, 3 * H :], out=gates[:, 3 * H :])
-    i, f, o, g = _split(gates)
-    next_c = f * prev_c + i * g
-    return o * np.tanh(next_c), next_c
+    next_c = _next_c(gates, prev_c)
+    return _split(gates)[2] * np.tanh(next_c), next_c
 
 
 def _cell_backward(
     dnext_h: Array, dnext_c: Array, gates: Array, prev_c: Array, tanh_c: Array, da: Array
 ) -> Array:
     """Write the gradient of the pre-activations to da (N, 4 H) and return dprev_c."""
+    o = _split(gates)[2]
+    dc = dnext_c + dnext_h * o * (1 - tanh_c * tanh_c)  # from the next step, and through h
+    return _gates_backward(dnext_h, dc, gates, prev_c, tanh_c, da)
+
+
+def _next_c(gates: Array, prev_c: Array) -> Array:
+    """Turn pre-activations (N, 4 H) into gates, in place, and return f c + i g."""
+    H = prev_c.shape[1]
+    sigmoid(gates[:, : 3 * H], out=gates[:, : 3 * H])
+    np.tanh(gates[:, 3 * H :], out=gates[:, 3 * H :])
+    i, f, _, g = _split(gates)
+    next_c: Array = f * prev_c + i * g
+    return next_c
+
+
+def _gates_backward(
+    dnext_h: Array, dc: Array, gates: Array, prev_c: Array, tanh_c: Array, da: Array
+) -> Array:
+    """Write the gradient of the pre-activations, given all that reaches c'; return dprev_c."""
     i, f, o, g = _split(gates)
     di, df, do, dg = _split(da)
-    dc = dnext_c + dnext_h * o * (1 - tanh_c * tanh_c)  # from the next step, and through h
     di[:] = dc * g * i * (1 - i)  # sigmoid' and tanh' in terms of their outputs
     df[:] = dc * prev_c * f * (1 - f)
     do[:] = dnext_h * tanh_c * o * (1 - o)
@@ -449,3 +464,21 @@ def _split(gates: Array) -> tuple[Array, Array, Array, Array]:
     """View (N, 4 H) as i, f, o, g, (N, H) each."""
     H = gates.shape[1] // 4
     return gates[:, :H], gates[:, H : 2 * H], gates[:, 2 * H : 3 * H], gates[:, 3 * H :]
+
+
+def _core_forward(
+    gates: Array, recurrent: Array, prev: Sequence[Array]
+) -> tuple[tuple[Array, Array], None]:
+    gates += recurrent
+    return _cell_forward(gates, prev[1]), None
+
+
+def _core_backward(dstate: Sequence[Array], step: CoreStep) -> CoreBack:
+    (dnext_h, dnext_c), (gates, (_, prev_c), (_, c), _) = dstate, step
+    da = np.empty_like(gates)
+    dprev_c = _cell_backward(dnext_h, dnext_c, gates, prev_c, np.tanh(c), da)
+    return CoreBack(da, da, (0.0, dprev_c))
+
+
+CORE = Core(4, 2, _core_forward, _core_backward)
+"""The cell without its products."""

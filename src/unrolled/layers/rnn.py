@@ -15,6 +15,7 @@ import numpy as np
 
 from unrolled import kernels
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
+from unrolled.layers.core import Core, CoreBack, CoreStep
 from unrolled.layers.packing import (
     batch_major,
     check_batch_sizes,
@@ -314,3 +315,22 @@ def rnn_packed_backward(dh: Array, cache: RNNCache) -> RNNGrads:
     dWx = product(x.T, da, precision=precision)
     dWh = product(previous_states(h, h0, batch_sizes).T, da, precision=precision)
     return RNNGrads(dx, dprev_h, dWx, dWh, da.sum(axis=0))
+
+
+def _core_forward(
+    gates: Array,
+    recurrent: Array,
+    prev: Sequence[Array],  # noqa: ARG001
+) -> tuple[tuple[Array], None]:
+    gates += recurrent
+    return (np.tanh(gates, out=gates),), None
+
+
+def _core_backward(dstate: Sequence[Array], step: CoreStep) -> CoreBack:
+    h = step.gates
+    da = dstate[0] * (1 - h * h)
+    return CoreBack(da, da, (0.0,))
+
+
+CORE = Core(gates=1, members=1, forward=_core_forward, backward=_core_backward)
+"""The cell without its products."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
-from unrolled.layers.cells import Cell, Shapes, State
+from unrolled.layers.cells import Cell, State
+from unrolled.layers.core import Shapes
 from unrolled.layers.dropout import dropout_backward
 
 Drop: TypeAlias = Callable[[Array], tuple[Array, Any]]
@@ -37,7 +37,7 @@ class StackCache(NamedTuple):
         return sizes
 
 
-def stacked(cell: Cell, layers: int, *, layer_norm: bool = False) -> Cell:
+def stacked(cell: Cell, layers: int) -> Cell:
     """Put layers of a cell above each other.
 
     Parameters
@@ -45,8 +45,6 @@ def stacked(cell: Cell, layers: int, *, layer_norm: bool = False) -> Cell:
     cell : Cell
     layers : int
         1 or more; 1 gives the cell as it is.
-    layer_norm : bool
-        Of cells with layer normalisation in them.
 
     Returns
     -------
@@ -54,25 +52,19 @@ def stacked(cell: Cell, layers: int, *, layer_norm: bool = False) -> Cell:
         Weights of the second layer are called ``Wx_2`` and so on. Its state holds the highest
         layer's first, and ``forward`` takes ``drop=``, which is done to what goes up from a layer:
         `unrolled.layers.dropout_forward` with its parameters, or gives (x, None).
-
-    Raises
-    ------
-    InputError
-        If there is no such cell with layer normalisation.
     """
-    if layer_norm:
-        if cell.normed is None:
-            raise InputError("layer_norm: there is no such cell with layer normalisation in it")
-        cell = cell.normed
     if layers == 1:
         return cell
     stack = _Stack([cell] + [cell.above or cell] * (layers - 1))
-    members = sum(c.members for c in stack.cells)
-    attends, forgets = cell.attends, cell.forgets
-    return Cell(
-        stack.shapes, stack.forward, stack.backward, stack.start, stack.step, members, attends,
-        forgets,
-    )  # fmt: skip
+    return cell._replace(
+        shapes=stack.shapes,
+        forward=stack.forward,
+        backward=stack.backward,
+        start=stack.start,
+        step=stack.step,
+        members=sum(layer.members for layer in stack.cells),
+        read=None,
+    )
 
 
 class _Stack:
