@@ -106,6 +106,16 @@ def test_groups_say_different_things(caption):
         assert len({each["caption"].split()[0] for each in record["captions"]}) > 1
 
 
+def test_groups_share_a_beam_that_nobody_named(caption):
+    """The captioner's own beam is 3, which 2 groups cannot share."""
+    plain = caption("--groups", 2)
+    assert plain.code == 0, plain.err
+    assert texts(plain) == texts(caption("--beam", 4, "--groups", 2))
+    assert texts(caption("--groups", 2, "--n-best", 5)) == texts(
+        caption("--beam", 6, "--groups", 2, "--n-best", 5)
+    )
+
+
 def test_two_models_speak_together(caption, captioner_folder):
     alone = json.loads(caption().out)
     twice = json.loads(caption("--model", captioner_folder).out)
@@ -135,7 +145,10 @@ def test_models_of_other_words_do_not(caption, tmp_path, captioner_folder):
         (["--beam", 2, "--sample"], "--beam is for the search, and --sample draws"),
         (["--sample", "--groups", 2], "groups is for the search"),
         (["--top-k", 3], "top_k is for captions that are drawn; say sample too"),
-        (["--groups", 2], "2 groups cannot share a beam of 3 evenly"),
+        (["--beam", 3, "--groups", 2], "2 groups cannot share a beam of 3 evenly"),
+        (["--groups", 0], "groups must be a whole number from 1 to 100, got 0"),
+        (["--beam", 1, "--consensus"], "consensus chooses among captions, and a beam of 1 finds"),
+        (["--sample", "--consensus"], "only one is drawn; ask for more, or leave out consensus"),
         (["--diversity", 1], "diversity is between groups"),
         (["--min-length", 40], "min_length 40 is above max_length 30"),
         (["--prefix", "zebra"], "the prefix holds 'zebra', a word that the model does not know"),

@@ -62,11 +62,19 @@ class Wishes:
                 raise InputError(
                     f"--n-best {count} wants a beam of at least {count}, got --beam {beam}"
                 )
-            base["width"] = beam if beam is not None else max(own.width, count or 1)
+            base["width"] = max(own.width, count or 1) if beam is None else beam
+            groups = changes.get("groups", base["groups"])
+            if beam is None and groups > 0:  # a beam that nobody named is one that groups can share
+                base["width"] += -base["width"] % groups
             if "length_norm" in changes:
                 base["consensus"] = False
             elif changes.get("consensus"):
                 base["length_norm"] = 0.0
+        if changes.get("consensus") and base["width"] == 1:
+            one = "only one is drawn" if changes.get("sample") else "a beam of 1 finds one"
+            raise InputError(
+                f"consensus chooses among captions, and {one}; ask for more, or leave out consensus"
+            )
         return Decoding(**base | changes)
 
 
