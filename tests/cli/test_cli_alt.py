@@ -82,7 +82,7 @@ def test_help_has_an_example():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such terminals there")
-@pytest.mark.parametrize(("answer", "agreed"), [("y", True), ("n", False), ("", False)])
+@pytest.mark.parametrize(("answer", "agreed"), [("y", True), ("", False)])
 def test_on_a_terminal_it_asks(page, captioner_folder, answer, agreed, cache_of_encoders):
     ours, theirs = pty.openpty()
     process = start(

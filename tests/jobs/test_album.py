@@ -226,7 +226,7 @@ def test_memory_does_not_grow_with_what_is_said(tmp_path):
 
     tracemalloc.start()
     try:
-        with Journal(None, {}) as done:
+        with Journal(tmp_path / "j", {}) as done:
             for _ in caption_album(names, Long(), done, decoding=Seer.decoding):
                 pass
             spent = tracemalloc.get_traced_memory()[0]

@@ -221,6 +221,17 @@ def test_a_photos_own_words_are_not_hidden_by_a_sidecar(tmp_path):
     assert Path(sidecar_of(str(path))).exists()
 
 
+def test_a_sidecars_words_are_not_contradicted_by_the_photo(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(SAMPLES["plain.jpg"])
+    write_sidecar(str(path), "Grandmother at the lake")
+    assert not write_photo(str(path), "a dog")
+    assert path.read_bytes() == SAMPLES["plain.jpg"]
+    assert write_photo(str(path), "Grandmother at the lake")
+    assert b"Grandmother" in path.read_bytes()
+    assert write_photo(str(path), "a dog", True)
+
+
 def test_mode_time_and_links_stay(tmp_path):
     path, link = tmp_path / "a.jpg", tmp_path / "link.jpg"
     path.write_bytes(SAMPLES["plain.jpg"])

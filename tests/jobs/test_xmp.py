@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.errors import MetadataError
@@ -124,6 +124,30 @@ def test_what_darktable_wrote_stays():
     after = Packet(DARKTABLE).with_alt_text("a dog", describe=True)
     assert is_splice(DARKTABLE, after)
     assert Packet(after).alt_text == "a dog"
+
+
+WHOLE = packet(
+    alternatives("I:AltTextAccessibility", ("x-default", "a"), ("de", "b"))
+    + alternatives("dc:description", ("x-default", "c"))
+)
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from([DARKTABLE, WHOLE]),
+    st.integers(0, len(WHOLE)),
+    st.integers(0, 9),
+    st.binary(max_size=9),
+)
+def test_a_damaged_packet_is_refused_or_taken_as_it_is(data, at, gone, new):
+    data = data[:at] + new + data[at + gone :]
+    try:
+        found = Packet(data)
+        after = found.with_alt_text("a dog", describe=True)
+    except MetadataError:
+        return
+    assert Packet(after).alt_text == "a dog"
+    assert Packet(after).described
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def write_photo(path: str, text: str, overwrite: bool = False) -> bool:
         A JPEG, PNG or WebP.
     text : str
     overwrite : bool
-        Also where there is an alt text.
+        Also where there is an alt text, in the photo or in its sidecar.
 
     Returns
     -------
@@ -107,8 +107,9 @@ def write_photo(path: str, text: str, overwrite: bool = False) -> bool:
     try:
         there = container.read_packet(data)
         packet = Packet.empty() if there is None else Packet(there)
-        if packet.alt_text and not overwrite:
-            return packet.alt_text == clean(text)
+        said = packet.alt_text or _said_beside(path)
+        if said and not overwrite and (packet.alt_text or said != clean(text)):
+            return said == clean(text)
         described = packet.described or _described_elsewhere(data)
         new = container.write_packet(data, packet.with_alt_text(text, describe=not described))
     except MetadataError as error:
@@ -133,6 +134,14 @@ def _inside(data: bytes) -> tuple[Packet | None, bool]:
     except MetadataError:  # damaged: who knows what it says
         return None, True
     return packet, bool(packet and packet.described) or _described_elsewhere(data)
+
+
+def _said_beside(path: str) -> str:
+    """Give the alt text of a photo's sidecar, if there is one that can be read."""
+    try:
+        return Packet(_read(sidecar_of(path), MOST_BYTES)).alt_text
+    except MetadataError:
+        return ""
 
 
 def _container(data: bytes) -> ModuleType | None:
