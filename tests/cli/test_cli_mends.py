@@ -49,7 +49,7 @@ def test_paths_come_back_to_the_letter(cli, captioner_folder, photos, tmp_path, 
     wanted = ["./a.jpg", "a.jpg", "folder/../b.jpg", "./folder/01_green.jpg", ".//a.jpg"]
     assert paths == wanted
     assert records[0]["caption"] == records[1]["caption"] == records[4]["caption"]
-    assert len(told) == 2
+    assert len(told) == 1  # a photo that was named twice is one
     said = cli("caption", "--model", captioner_folder, "--csv", "--skip-bad", *given)
     assert [line.split(",")[0] for line in said.out.splitlines()[1:]] == wanted
 

@@ -14,6 +14,7 @@ from unrolled.errors import InputError
 
 COMMANDS = [
     "caption",
+    "alt",
     "features",
     "train",
     "evaluate",
