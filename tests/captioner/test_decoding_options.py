@@ -55,7 +55,9 @@ def test_captions_are_said_in_the_precision_asked_for(way, monkeypatch):
 
 
 def test_auto_is_resolved_where_weights_are_laid_out(monkeypatch):
-    monkeypatch.setattr("unrolled.model.choose_precision", lambda _where, p, H: f"{p} of {H}")
+    monkeypatch.setattr(
+        "unrolled.model.captioning.choose_precision", lambda _where, p, H: f"{p} of {H}"
+    )
     with pytest.raises(InputError, match="got 'auto of 7'"):
         make_captioner().model.ready("auto")
 

@@ -138,10 +138,10 @@ def test_what_is_not_installed_is_said_before_photos_are_encoded(
     ("flags", "message"),
     [
         (["--cell", "esn"], "cell_type must be one of rnn, lstm,"),
-        (["--dropout", "1"], "dropout must be in [0, 1), got 1.0"),
-        (["--dropout", "nan"], "dropout must be in [0, 1), got nan"),
-        (["--hidden-dim", "0"], "hidden_dim must be at least 1, got 0"),
-        (["--wordvec-dim", "-3"], "wordvec_dim must be at least 1, got -3"),
+        (["--dropout", "1"], "dropout must be a number in [0, 1), got 1.0"),
+        (["--dropout", "nan"], "dropout must be a number in [0, 1), got nan"),
+        (["--hidden-dim", "0"], "hidden_dim must be an integer, 1 or more, got 0"),
+        (["--wordvec-dim", "-3"], "wordvec_dim must be an integer, 1 or more, got -3"),
         (["--min-count", "0"], "min_count must be at least 1, got 0"),
     ],
 )

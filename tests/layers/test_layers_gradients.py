@@ -461,5 +461,7 @@ def test_a_usual_mistake_is_caught(monkeypatch, name, module, function, mistake)
 
 
 def test_models_with_a_mistake_in_a_layer_are_caught(monkeypatch):
-    monkeypatch.setattr("unrolled.model.word_embedding_backward", _embedding_without_repeats)
+    monkeypatch.setattr(
+        "unrolled.model.captioning.word_embedding_backward", _embedding_without_repeats
+    )
     assert CASES["CaptioningRNN.loss"]["rnn"]().max_error() > 100 * TOLERANCE

@@ -152,7 +152,11 @@ def test_the_vocabulary_is_a_copy():
         ({"hidden_dim": 2.0}, "hidden_dim"),
         ({"num_layers": 0}, "num_layers"),
         ({"num_layers": 101}, "num_layers must be at most 100"),
-        ({"attention_gate": True, "cell_type": "gru"}, "gru attends to nothing to be gated"),
+        ({"layer_norm": 1}, "layer_norm must be true or false, got 1"),
+        (
+            {"attention_gate": True, "cell_type": "gru"},
+            "gru attends to nothing; leave out attention_gate",
+        ),
         ({"hidden_dim": "5"}, "hidden_dim"),
         ({"dropout": 1.0}, "dropout"),
         ({"dropout": -0.1}, "dropout"),

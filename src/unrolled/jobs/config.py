@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
-import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +12,8 @@ from typing import Any, TypeVar
 
 from unrolled.captioner import Decoding
 from unrolled.errors import InputError, MissingExtraError
-from unrolled.layers.cells import CELLS
 from unrolled.layers.precision import AUTO, choose_precision
-from unrolled.model import MOST_LAYERS
+from unrolled.model import check_options
 from unrolled.training import TrainingConfig
 from unrolled.vision.views import AUGMENTATIONS
 
@@ -100,41 +98,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Hold every value to what a model can be built with, long before one is built."""
-        _check_counts("model", self, "wordvec_dim", "hidden_dim", "num_layers")
-        if self.num_layers > MOST_LAYERS:
-            raise InputError(
-                f"model: num_layers must be at most {MOST_LAYERS}, got {self.num_layers}"
-            )
-        if self.cell_type not in CELLS:
-            raise InputError(
-                f"model: cell_type must be one of {', '.join(CELLS)}, got {self.cell_type!r}"
-            )
-        for name in ("dropout", "feature_dropout"):
-            rate = getattr(self, name)
-            if not 0 <= rate < 1:
-                raise InputError(f"model: {name} must be in [0, 1), got {rate!r}")
-        choose_precision("model", self.precision, self.hidden_dim)
-        if not math.isfinite(self.forget_bias):
-            raise InputError(f"model: forget_bias must be a number, got {self.forget_bias!r}")
-        if not 0 <= self.attention_penalty < math.inf:
-            raise InputError(
-                f"model: attention_penalty must be at least 0, got {self.attention_penalty!r}"
-            )
-        if self.attention_penalty and not CELLS[self.cell_type].attends:
-            raise InputError(
-                f"model: a {self.cell_type} attends to nothing; leave out attention_penalty"
-            )
-        if self.attention_gate and not CELLS[self.cell_type].attends:
-            raise InputError(
-                f"model: a {self.cell_type} attends to nothing; leave out attention_gate"
-            )
-        if self.forget_bias and not CELLS[self.cell_type].forgets:
-            raise InputError(f"model: a {self.cell_type} has no forget gate; leave out forget_bias")
-        if self.tie_weights and self.wordvec_dim != self.hidden_dim:
-            raise InputError(
-                "model: tie_weights needs wordvec_dim equal to hidden_dim, "
-                f"got {self.wordvec_dim} and {self.hidden_dim}"
-            )
+        options = dataclasses.asdict(self)
+        precision = options.pop("precision")
+        check_options("model", **options)
+        choose_precision("model", precision, self.hidden_dim)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,9 +39,8 @@ from unrolled.layers.scaling import FeatureScaling
 from unrolled.layers.speaking import ReadySpeaker
 from unrolled.layers.stack import stacked
 from unrolled.layers.vocabulary import BestWords
-
-MOST_LAYERS = 100
-"""More layers than that nobody stacks: a stranger's file may not make us count them."""
+from unrolled.model.options import check_count, check_options
+from unrolled.model.parameters import initial_params, parameter_shapes
 
 
 class LossAndGrads(NamedTuple):
@@ -145,40 +143,23 @@ class CaptioningRNN:
         tie_weights: bool = False,
         precision: str = "float32",
     ) -> None:
-        sizes = {"input_dim": input_dim, "wordvec_dim": wordvec_dim, "hidden_dim": hidden_dim}
-        for name, size in {**sizes, "num_layers": num_layers}.items():
-            _check_count("CaptioningRNN", name, size, least=1)
-        if num_layers > MOST_LAYERS:
-            raise InputError(
-                f"CaptioningRNN: num_layers must be at most {MOST_LAYERS}, got {num_layers}"
-            )
-        if cell_type not in tuple(CELLS):
-            raise InputError(
-                f"CaptioningRNN: cell_type must be one of {', '.join(CELLS)}, got {cell_type!r}"
-            )
-        for name, rate in {"dropout": dropout, "feature_dropout": feature_dropout}.items():
-            if not (_is_number(rate) and 0 <= rate < 1):
-                raise InputError(f"CaptioningRNN: {name} must be a number in [0, 1), got {rate!r}")
-        if not (_is_number(attention_penalty) and attention_penalty >= 0):
-            raise InputError(
-                "CaptioningRNN: attention_penalty must be a number of at least 0, "
-                f"got {attention_penalty!r}"
-            )
-        if not _is_number(forget_bias):
-            raise InputError(f"CaptioningRNN: forget_bias must be a number, got {forget_bias!r}")
+        check_count("CaptioningRNN", "input_dim", input_dim, least=1)
         if seed is not None:
-            _check_count("CaptioningRNN", "seed", seed, least=0)
-        if attention_penalty and not CELLS[cell_type].attends:
-            raise InputError(f"CaptioningRNN: a {cell_type} attends to nothing to be penalised")
-        if attention_gate and not CELLS[cell_type].attends:
-            raise InputError(f"CaptioningRNN: a {cell_type} attends to nothing to be gated")
-        if forget_bias and not CELLS[cell_type].forgets:
-            raise InputError(f"CaptioningRNN: a {cell_type} has no forget gate to bias")
-        if tie_weights and wordvec_dim != hidden_dim:
-            raise InputError(
-                "CaptioningRNN: tie_weights needs wordvec_dim equal to hidden_dim, "
-                f"got {wordvec_dim} and {hidden_dim}"
-            )
+            check_count("CaptioningRNN", "seed", seed, least=0)
+        options = {"layer_norm": layer_norm, "attention_gate": attention_gate}
+        check_options(
+            "CaptioningRNN",
+            cell_type=cell_type,
+            wordvec_dim=wordvec_dim,
+            hidden_dim=hidden_dim,
+            num_layers=num_layers,
+            dropout=dropout,
+            feature_dropout=feature_dropout,
+            attention_penalty=attention_penalty,
+            forget_bias=forget_bias,
+            tie_weights=tie_weights,
+            **options,
+        )
         self.word_to_idx = dict(word_to_idx)
         self.idx_to_word = {i: word for word, i in self.word_to_idx.items()}
         if len(self.idx_to_word) < len(self.word_to_idx):
@@ -195,7 +176,6 @@ class CaptioningRNN:
         self.num_layers = num_layers
         self.layer_norm = layer_norm
         self.attention_gate = attention_gate
-        options = {"layer_norm": layer_norm, "attention_gate": attention_gate}
         self._cell = stacked(variant(CELLS[cell_type], **options), num_layers)
         self._cell_shapes = self._cell.shapes(wordvec_dim, hidden_dim)
         shapes = parameter_shapes(
@@ -208,7 +188,7 @@ class CaptioningRNN:
             num_layers,
             **options,
         )
-        self.params = _initial_params(shapes, self.dtype, seed)
+        self.params = initial_params(shapes, self.dtype, seed)
         if forget_bias:
             for name in ("b", *(f"b_{layer}" for layer in range(2, num_layers + 1))):
                 self.params[name][hidden_dim : 2 * hidden_dim] = forget_bias
@@ -481,7 +461,7 @@ class CaptioningRNN:
         ShapeError, DTypeError
             If the features do not fit the model.
         """
-        _check_count("CaptioningRNN.sample", "max_length", max_length, least=0)
+        check_count("CaptioningRNN.sample", "max_length", max_length, least=0)
         start, end = self._word_id("<START>"), self._word_id("<END>")
         state, speaker = self.start(features), self.ready()
         captions = np.full((len(features), max_length), self._null, dtype=np.int32)
@@ -548,7 +528,7 @@ class CaptioningRNN:
     def _check_batch(self, features: Array, captions: Array, K: int) -> tuple[Array, int]:
         features = self._check_features(features)
         size = check_shapes("CaptioningRNN.loss", captions=(captions, "N T"))
-        _check_count("CaptioningRNN.loss", "captions_per_image", K, least=1)
+        check_count("CaptioningRNN.loss", "captions_per_image", K, least=1)
         if size["N"] != len(features) * K:
             each = f", {K} captions each" if K > 1 else ""
             raise ShapeError(
@@ -597,71 +577,6 @@ def _float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     return found
 
 
-def _check_count(where: str, name: str, value: object, *, least: int) -> None:
-    if not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{where}: {name} must be an integer, {least} or more, got {value!r}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
-
-
 def _rows(x: Array) -> Array:
     """View (N, ..., D) as rows of D."""
     return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-
-
-def parameter_shapes(
-    V: int,
-    D: int,
-    W: int,
-    H: int,
-    cell_type: str,
-    tie_weights: bool,
-    num_layers: int = 1,
-    *,
-    layer_norm: bool = False,
-    attention_gate: bool = False,
-) -> dict[str, tuple[int, ...]]:
-    """Name the parameters of a model, and their shapes.
-
-    Parameters
-    ----------
-    V, D, W, H : int
-        Words, and widths of the features, of the word vectors and of the recurrence.
-    cell_type : str
-        One of `unrolled.layers.cells.CELLS`.
-    tie_weights : bool
-    num_layers : int
-    layer_norm, attention_gate : bool
-
-    Returns
-    -------
-    dict of str to tuple of int
-
-    Raises
-    ------
-    InputError
-        If there is no such cell.
-    """
-    cell = variant(CELLS[cell_type], layer_norm=layer_norm, attention_gate=attention_gate)
-    shapes: dict[str, tuple[int, ...]] = {"W_proj": (D, H), "b_proj": (H,), "W_embed": (V, W)}
-    shapes |= stacked(cell, num_layers).shapes(W, H)
-    if not tie_weights:
-        shapes["W_vocab"] = (H, V)
-    return shapes | {"b_vocab": (V,)}
-
-
-def _initial_params(
-    shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any], seed: int | None
-) -> dict[str, Array]:
-    """Draw weights from N(0, 1/fan-in), word vectors from N(0, 0.01^2); biases are 0, gains 1."""
-    rng = np.random.default_rng(seed)
-    params = {}
-    for name, shape in shapes.items():
-        if name.startswith(("b", "g")):
-            params[name] = np.full(shape, name.startswith("g"), dtype)
-        else:
-            scale = 100 if name == "W_embed" else np.sqrt(shape[0])
-            params[name] = (rng.standard_normal(shape) / scale).astype(dtype)
-    return params
