@@ -11,6 +11,7 @@ import numpy as np
 from unrolled.data import tokenize
 from unrolled.decoding import Ensemble
 from unrolled.layers.arrays import Array
+from unrolled.layers.attention import softmax
 from unrolled.layers.vocabulary import largest
 
 if TYPE_CHECKING:
@@ -86,8 +87,7 @@ def weigh_words(
     weighed = []
     for read, said in itertools.pairwise(numbers):
         scores, state = speaker.step(np.array([read]), state)
-        p = np.exp(scores[0].astype(np.float64) - scores[0].max())
-        p /= p.sum()
+        p = softmax(scores[0].astype(np.float64))
         likeliest = [n for n in largest(p[None], count + 1)[0].tolist() if n != said]
         others = tuple((words[n], float(p[n])) for n in likeliest[:count])
         weighed.append(Word(words[said], float(p[said]), others))
