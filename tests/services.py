@@ -73,10 +73,16 @@ class Service:
         return float(found[1]) if found else 0.0
 
     @property
-    def worker(self) -> int:
-        """Its worker's process."""
+    def workers(self) -> list[int]:
+        """Its workers' processes: the one at work, then the one that stands by."""
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return int(" ".join(task.read_text() for task in tasks).split()[0])
+        children = map(int, " ".join(task.read_text() for task in tasks).split())
+        return sorted(children, key=_started_at)
+
+    @property
+    def worker(self) -> int:
+        """The worker at work."""
+        return self.workers[0]
 
     @contextlib.contextmanager
     def worker_stopped(self) -> Iterator[int]:
@@ -88,6 +94,11 @@ class Service:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGCONT)
+
+
+def _started_at(pid: int) -> int:
+    """When a process was started, in ticks since the machine was."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def form(files: Sequence[tuple[str, bytes]]) -> tuple[bytes, str]:

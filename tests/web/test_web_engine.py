@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -79,6 +80,59 @@ def test_a_killed_worker_is_replaced(running, photo):
     assert running.post(photo).status == 200  # waits for the new worker
     assert running.count("unrolled_worker_restarts_total") == restarts + 1
     assert running.get("/readyz").status == 200
+
+
+def both_there(running, *but):
+    """Wait until one works and one stands by, none of them of those, and give them."""
+    until(lambda: not set(but) & set(running.workers))
+    until(lambda: running.count("unrolled_ready") == running.count("unrolled_standing_by") == 1)
+    return running.workers
+
+
+def test_workers_killed_under_load_are_missed_by_nobody_for_long(running, photo):
+    ends, answered, over = [], [], threading.Event()
+
+    def ask():
+        while not over.is_set():
+            began = time.monotonic()
+            reply = running.post(photo)
+            ends.append((reply.status, "" if reply.status == 200 else reply.code))
+            if reply.status == 200:
+                answered.append(began)
+
+    with ThreadPoolExecutor(4) as clients:
+        asking = [clients.submit(ask) for _ in range(4)]
+        try:
+            for _ in range(5):
+                working, standing = both_there(running)
+                killed = time.monotonic()
+                os.kill(working, signal.SIGKILL)
+                until(lambda since=killed: any(began > since for began in answered))
+                assert time.monotonic() - killed < 2
+                assert running.worker == standing  # it was loaded already
+        finally:
+            over.set()
+        for each in asking:
+            each.result()
+    assert set(ends) <= {(200, ""), (503, "interrupted")}
+
+
+def test_a_worker_that_stands_by_and_ends_is_replaced(running, photo):
+    restarts = running.count("unrolled_worker_restarts_total")
+    working, standing = both_there(running)
+    os.kill(standing, signal.SIGKILL)
+    assert both_there(running, standing)[0] == working
+    assert running.post(photo).status == 200
+    assert running.count("unrolled_worker_restarts_total") == restarts
+
+
+def test_the_service_outlives_both_of_its_workers(running, photo):
+    killed = both_there(running)
+    for worker in killed:
+        os.kill(worker, signal.SIGKILL)
+    both_there(running, *killed)
+    assert running.post(photo).status in (200, 503)  # it may have gone to the one just killed
+    assert running.post(photo).status == 200
 
 
 def test_what_was_taken_is_finished_before_the_end(serving, photo):

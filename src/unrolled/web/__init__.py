@@ -4,11 +4,11 @@
 
     browser or program
         │  HTTP
-    guard ─► app ─► uploads        who may ask, and what is asked
-              │
-            engine                 a bounded queue; photos that wait go together
-              │  pipe
-            worker                 a process of its own: decodes, sees, captions
+    connection ─► guard ─► app ─► uploads      who may ask, and what is asked
+                            │
+                          engine               a bounded queue; photos that wait go together
+                            │  process, wire
+                          worker               a process of its own: decodes, sees, captions
 
 A photo is held in memory as long as it is worked on, and nowhere else.
 """

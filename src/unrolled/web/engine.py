@@ -1,16 +1,13 @@
-"""The bounded queue, and the worker behind it, started again whenever it comes to an end."""
+"""The bounded queue, and the workers behind it: one at work, and one that stands by."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import dataclasses
-import os
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from unrolled.captioner import Decoding
@@ -18,13 +15,16 @@ from unrolled.errors import UnrolledError
 from unrolled.web import wire
 from unrolled.web.metrics import Metrics
 from unrolled.web.problems import Problem
+from unrolled.web.process import WorkerProcess
 from unrolled.web.settings import Settings
 from unrolled.web.worker import TOGETHER
 
 AHEAD = 2 * TOGETHER
 """Photos that the worker has at once: while some are captioned, others are decoded."""
 
-_START_SECONDS = 120
+AHEAD_BYTES = 64 << 20
+"""Bytes of them at most, be they in the pipe or beyond it; a larger photo goes alone."""
+
 _LONGEST_PAUSE = 30
 
 
@@ -36,13 +36,15 @@ class _Task:
     photo: bytes
     asked: wire.Header
     answer: asyncio.Future[wire.Header]
+    size: int
     sent_at: float = 0.0
 
 
 class Engine:
     """Takes photos from requests, and gives them to one worker process.
 
-    Every photo sent to the worker is answered once: by the worker, or by its end.
+    Every photo sent to the worker is answered once: by the worker, or by its end. When it ends,
+    another that has loaded the captioners already takes its place, and one more is started.
 
     Parameters
     ----------
@@ -62,46 +64,39 @@ class Engine:
         self._numbers = 0
         self._queue: deque[_Task] = deque()
         self._sent: dict[int, _Task] = {}
-        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()  # held by the worker at work
+        self._worker: WorkerProcess | None = None
         self._heard_at = 0.0  # seconds of the monotonic clock: the worker's last answer
-        self._ready = False
         self._running: list[asyncio.Task[None]] = []
         self.models: list[wire.Header] = []
         self.decoding = Decoding()
 
     @property
     def ready(self) -> bool:
-        """Whether the worker takes photos."""
-        return self._ready
+        """Whether a worker takes photos."""
+        return self._worker is not None
 
     async def start(self) -> None:
-        """Start the worker, and wait until it has loaded its captioners.
+        """Start a worker, and wait until it has loaded its captioners; then another, to stand by.
 
         Raises
         ------
         UnrolledError
             If it cannot.
         """
-        process = await self._start()
+        first = await WorkerProcess.start(self._settings)
+        self.models, self.decoding = first.models, first.decoding
         self._running = [
-            asyncio.create_task(self._keep(process)),
+            asyncio.create_task(self._keep(first)),
+            asyncio.create_task(self._keep(None)),
             asyncio.create_task(self._watch()),
         ]
 
     async def stop(self) -> None:
-        """Let the worker end."""
+        """Let the workers end."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        self._end("the service is stopping; try again later")
-        if self._process is not None:
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-            try:
-                await asyncio.wait_for(self._process.wait(), timeout=5)
-            except asyncio.TimeoutError:
-                self._process.kill()
-                await self._process.wait()
 
     async def caption(
         self, photos: Sequence[bytes], decoding: Decoding, **asked: Any
@@ -135,7 +130,7 @@ class Engine:
         tasks = []
         for photo in photos:
             self._numbers += 1
-            tasks.append(_Task(self._numbers, photo, asked, loop.create_future()))
+            tasks.append(_Task(self._numbers, photo, asked, loop.create_future(), len(photo)))
         self._queue.extend(tasks)
         self._send()
         try:
@@ -152,8 +147,8 @@ class Engine:
     def _let_go(self, tasks: Sequence[_Task]) -> None:
         """Do no more for tasks whose request has ended, however it did."""
         for task in tasks:
-            if task.number in self._sent:
-                self._write(wire.pack({"drop": True, "task": task.number}))
+            if task.number in self._sent and self._worker is not None:
+                self._worker.write(wire.pack({"drop": True, "task": task.number}))
             elif task in self._queue:
                 self._queue.remove(task)
                 self._metrics.photos.labels("dropped").inc()
@@ -161,75 +156,67 @@ class Engine:
 
     def _send(self) -> None:
         """Give the worker as many photos as it may have."""
-        while self._ready and self._queue and len(self._sent) < AHEAD:
+        while self._worker is not None and self._queue and self._fits(self._queue[0]):
             task = self._queue.popleft()
             task.sent_at = time.monotonic()
             self._sent[task.number] = task
-            self._write(wire.pack({"task": task.number, **task.asked}, task.photo))
+            self._worker.write(wire.pack({"task": task.number, **task.asked}, task.photo))
             task.photo = b""
         self._count()
 
-    def _write(self, frame: bytes) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.write(frame)  # the buffer is bounded by what may be held
+    def _fits(self, task: _Task) -> bool:
+        there = sum(sent.size for sent in self._sent.values())
+        return not there or (len(self._sent) < AHEAD and there + task.size <= AHEAD_BYTES)
 
     def _count(self) -> None:
         self._metrics.queue.set(len(self._queue) + len(self._sent))
-        self._metrics.ready.set(self._ready)
+        self._metrics.ready.set(self.ready)
 
-    async def _start(self) -> asyncio.subprocess.Process:
-        """Start a worker, and wait for it to be ready."""
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "unrolled.web.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONSAFEPATH": "1"},
-        )
-        models: list[str | None] = [
-            str(Path(m).absolute()) if Path(m).exists() else m for m in self._settings.models
-        ]
-        told = {
-            "models": models or [None],  # the one that ships
-            "encoder": self._settings.encoder,
-            "max_pixels": self._settings.photo_pixels,
-        }
-        self._write(wire.pack(told))
-        try:
-            said = await asyncio.wait_for(self._receive(process), timeout=_START_SECONDS)
-        except (asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            raise UnrolledError("serve: the worker process ended before it was ready") from error
-        if "failed" in said:
-            raise UnrolledError(said["failed"])
-        self.models, self.decoding = said["models"], Decoding(**said["decoding"])
-        self._ready = True
-        self._send()
-        return process
-
-    @staticmethod
-    async def _receive(process: asyncio.subprocess.Process) -> wire.Header:
-        if process.stdout is None:
-            raise UnrolledError("serve: the worker has no stdout")
-        return await wire.receive(process.stdout)
-
-    async def _keep(self, process: asyncio.subprocess.Process) -> None:
-        """Hand out the worker's answers, and start another one when it ends."""
-        failures = 0
+    async def _keep(self, worker: WorkerProcess | None) -> None:
+        """Keep one worker: load it, have it stand by until the other has ended, then at work."""
         while True:
+            worker = worker or await self._load()
+            try:
+                if await self._stand_by(worker):
+                    await self._work(worker)
+            finally:
+                await worker.close()
+            worker = None
+
+    async def _load(self) -> WorkerProcess:
+        """Start a worker, again and again where there is no memory for it, or whatever it is."""
+        pause = 1
+        while True:
+            with contextlib.suppress(UnrolledError, OSError):
+                return await WorkerProcess.start(self._settings)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _stand_by(self, worker: WorkerProcess) -> bool:
+        """Wait for the worker's turn; tells whether it has come, or the worker has ended before."""
+        turn = asyncio.ensure_future(self._turn.acquire())
+        try:
+            self._metrics.standing_by.inc()
+            await asyncio.wait({turn, worker.ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            turn.cancel()  # without effect where it has come
+            self._metrics.standing_by.dec()
+        if turn.done() and worker.ended.done():
+            self._turn.release()
+        return not worker.ended.done()
+
+    async def _work(self, worker: WorkerProcess) -> None:
+        """Hand out photos and answers until the worker ends; its turn is over then."""
+        try:
+            self._worker = worker
+            self._send()
             with contextlib.suppress(asyncio.IncompleteReadError):
                 while True:
-                    self._answer(await self._receive(process))
-                    failures = 0
-            self._end("The captioner was interrupted. Try again.")
+                    self._answer(await worker.receive())
             self._metrics.restarts.inc()
-            while not self._ready:
-                await asyncio.sleep(min(2**failures - 1, _LONGEST_PAUSE))
-                failures += 1
-                with contextlib.suppress(UnrolledError, OSError):  # such as no memory for a process
-                    process = await self._start()
+        finally:
+            self._end()
+            self._turn.release()
 
     def _answer(self, said: wire.Header) -> None:
         """Hand out a batch's answers."""
@@ -244,9 +231,10 @@ class Engine:
         self._metrics.model_seconds.observe(said["seconds"])
         self._send()
 
-    def _end(self, message: str) -> None:
+    def _end(self) -> None:
         """Answer those whose photos the worker had: it has come to an end."""
-        self._ready = False
+        self._worker = None
+        message = "The captioner was interrupted. Try again."
         for task in self._sent.values():
             self._metrics.photos.labels("lost").inc()
             if not task.answer.done():
@@ -255,17 +243,13 @@ class Engine:
         self._count()
 
     async def _watch(self) -> None:
-        """End a worker that has had photos and has long been silent; `_keep` starts another.
+        """End a worker that has had photos and has long been silent; the other takes its place.
 
         A photo that waits its turn behind others proves nothing: only silence does.
         """
         while True:
             await asyncio.sleep(1)
             oldest = min((task.sent_at for task in self._sent.values()), default=None)
-            if (
-                oldest is not None
-                and time.monotonic() - max(oldest, self._heard_at) > self._settings.seconds + 5
-                and self._process is not None
-            ):
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.kill()
+            silent = time.monotonic() - max(oldest or 0, self._heard_at)
+            if oldest is not None and self._worker and silent > self._settings.seconds + 5:
+                self._worker.kill()

@@ -25,7 +25,9 @@ class Metrics:
     queue : Gauge
         Photos that wait or are worked on.
     ready : Gauge
-        1 while the worker takes photos.
+        1 while a worker takes photos.
+    standing_by : Gauge
+        1 while another is loaded, to take its place.
     restarts : Counter
     """
 
@@ -51,7 +53,10 @@ class Metrics:
             name("batch_seconds"), "Time of a batch", buckets=_SECONDS, registry=registry
         )
         self.queue = Gauge(name("queue_photos"), "Photos being worked on", registry=registry)
-        self.ready = Gauge(name("ready"), "1 while the worker takes photos", registry=registry)
+        self.ready = Gauge(name("ready"), "1 while a worker takes photos", registry=registry)
+        self.standing_by = Gauge(
+            name("standing_by"), "1 while another worker stands by", registry=registry
+        )
         self.restarts = Counter(
             name("worker_restarts"), "Times that the worker came to an end", registry=registry
         )

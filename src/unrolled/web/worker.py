@@ -26,6 +26,17 @@ from unrolled.web.details import explain
 TOGETHER = 32
 """Photos that are captioned together at most."""
 
+SIDE_BY_SIDE = 160
+"""Captions that are followed together at most, one photo's or those of more: with a wide beam few
+photos go together, so that none behind them waits long."""
+
+PATIENCE = 0.1
+"""Share of the time that the last photos took for which as many again are waited for: clients that
+were answered together come back together. One alone is not waited for, nor made to wait."""
+
+DECODING_SECONDS = 0.5
+"""For how long more photos are waited for while the CPUs are busy with decoding them anyway."""
+
 _GONE: Future[Any] = Future()
 _GONE.cancel()
 
@@ -36,6 +47,21 @@ class Waiting(NamedTuple):
     task: int
     asked: wire.Header
     decoded: Future[Any]
+
+
+def most_together(width: int) -> int:
+    """Say how many photos are captioned together.
+
+    Parameters
+    ----------
+    width : int
+        Captions that are followed for each.
+
+    Returns
+    -------
+    int
+    """
+    return max(1, min(TOGETHER, SIDE_BY_SIDE // width))
 
 
 class Desk:
@@ -52,7 +78,10 @@ class Desk:
         self._waiting: dict[int, Waiting] = {}
         self._changed = threading.Condition()  # over an RLock: cancelling calls back
         self._closed = False
-        self._threads = ThreadPoolExecutor(available_cpus(), thread_name_prefix="unrolled-decode")
+        self._last: Any = None  # how those taken last are captioned
+        self._expected, self._taken_at = 1, time.monotonic()
+        self._cpus = available_cpus()
+        self._threads = ThreadPoolExecutor(self._cpus, thread_name_prefix="unrolled-decode")
 
     def listen(self, stream: BinaryIO) -> None:
         """Take in photos until the service closes the stream.
@@ -77,18 +106,42 @@ class Desk:
     def take(self) -> list[Waiting]:
         """Wait for photos, and take those that are decoded and are to be captioned alike.
 
+        Where there are several ways, they take turns.
+
         Returns
         -------
         list of Waiting
             None where there are no more to come.
         """
+        worked = time.monotonic() - self._taken_at
         with self._changed:
             self._changed.wait_for(lambda: self._ready() or (self._closed and not self._waiting))
+            self._wait_for_company(PATIENCE * worked)
             ready = self._ready()
-            alike = [each for each in ready if each.asked["decoding"] == ready[0].asked["decoding"]]
-            for each in alike[:TOGETHER]:
+            if not ready:
+                return []
+            ways = [each.asked["decoding"] for each in ready]
+            self._last = next((way for way in ways if way != self._last), ways[0])
+            alike = [each for each, way in zip(ready, ways, strict=True) if way == self._last]
+            taken = alike[: most_together(self._last["width"])]
+            for each in taken:
                 del self._waiting[each.task]
-            return alike[:TOGETHER]
+            self._expected, self._taken_at = len(taken), time.monotonic()
+            return taken
+
+    def _wait_for_company(self, seconds: float) -> None:
+        """Wait for as many photos as were taken last, and while the CPUs only decode, for more."""
+
+        def decoding() -> int:
+            return len(self._waiting) - len(self._ready())
+
+        self._changed.wait_for(
+            lambda: self._closed or len(self._ready()) >= self._expected, timeout=seconds
+        )
+        self._changed.wait_for(
+            lambda: decoding() < self._cpus or len(self._ready()) >= TOGETHER,
+            timeout=DECODING_SECONDS,
+        )
 
     def _drop(self, task: int) -> None:
         """Do no more for a photo that nobody waits for; it is still to be answered."""
