@@ -7,29 +7,13 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from unrolled.errors import InputError
 from unrolled.web.app import Service, create_app
+from unrolled.web.connection import Connection
 from unrolled.web.settings import Settings
 
-_MOST_CONNECTIONS = 1000
 _WAITING_CONNECTIONS = 1024
-_FIRST_SECONDS = 15
-"""In which a connection's first request must have come whole, but for its body."""
-
-
-class _Impatient(H11Protocol):
-    """Closes connections that ask for nothing: a slow client holds no place for ever."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        """Begin to wait for the first request."""
-        super().connection_made(transport)
-        self.loop.call_later(_FIRST_SECONDS, self._close_unless_asked)
-
-    def _close_unless_asked(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
 
 
 def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
@@ -55,13 +39,12 @@ async def _run(settings: Settings, on_ready: Callable[[str], None]) -> None:
     service = Service(settings)
     config = uvicorn.Config(
         create_app(service),
-        http=_Impatient,
+        http=Connection,
         ws="none",
         lifespan="off",
         access_log=False,
         log_level="warning",
         server_header=False,
-        limit_concurrency=_MOST_CONNECTIONS,
         backlog=_WAITING_CONNECTIONS,
         timeout_graceful_shutdown=settings.seconds + 5,
     )
