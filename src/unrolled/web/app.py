@@ -25,24 +25,19 @@ from unrolled.web.uploads import Photo, Room, read_photos
 
 Result = TypeVar("Result")
 
-_PHOTOS: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["photo"],
-                    "properties": {
-                        "photo": {"type": "array", "items": {"type": "string", "format": "binary"}}
-                    },
-                }
-            },
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
-        },
+
+def _photos(settings: Settings) -> dict[str, Any]:
+    """Describe the body of a request, for the OpenAPI document."""
+    photo = {"type": "string", "format": "binary", "minLength": 1}
+    several = {"type": "array", "items": photo, "minItems": 1, "maxItems": settings.request_photos}
+    form = {"type": "object", "required": ["photo"], "properties": {"photo": several}}
+    content = {"multipart/form-data": form, "application/octet-stream": photo, "image/*": photo}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {kind: {"schema": schema} for kind, schema in content.items()},
+        }
     }
-}
 
 
 def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -208,7 +203,7 @@ def create_app(service: Service) -> FastAPI:
         methods=["POST"],
         response_model=schemas.Answer,
         responses=_refusals(*sorted(set(CODES.values()) - {404, 405, 500})),
-        openapi_extra=_PHOTOS,
+        openapi_extra=_photos(service.settings),
     )
     shared = _refusals(401, 421)
     add = app.add_api_route
