@@ -1,5 +1,5 @@
 import { WORDS } from "/words.js";
-import { showDetails } from "/details.js";
+import { showDetails, unmark } from "/details.js";
 
 const AT_ONCE = 4;
 const WAYS = {
@@ -125,12 +125,15 @@ function add(files) {
     part(".name").textContent = file.name;
     const picture = part("img");
     picture.src = URL.createObjectURL(file);
-    picture.onerror = () => { picture.hidden = true; };
+    picture.onerror = () => { part(".picture").hidden = true; };
     part("textarea").oninput = (event) => { card.caption = event.target.value; };
     part(".alt").onclick = () => copy(card.caption);
     part(".html").onclick = () => copy(`<img src="${escaped(file.name)}" alt="${escaped(card.caption)}">`);
     part(".retry").onclick = () => { set(card, "waiting"); work(); };
-    part(".behind").ontoggle = () => { if (part(".behind").open) look(card); };
+    part(".behind").ontoggle = () => {
+      if (part(".behind").open) look(card);
+      else if (card.details) showDetails(card, say); // no word is chosen when it opens again
+    };
     cards.push(card);
     find("cards").append(node);
     if (limits && file.size > limits.photo_bytes) set(card, "failed", { reason: "photo_too_large" });
@@ -248,7 +251,7 @@ function again() {
     card.wishes = wishes();
     card.node.querySelector(".behind").open = false;
     card.node.querySelector(".inside").replaceChildren();
-    card.node.querySelector("canvas")?.remove();
+    unmark(card);
     set(card, "waiting");
   }
   work();
@@ -285,7 +288,8 @@ function listen() {
   find("options").onsubmit = (event) => { event.preventDefault(); again(); };
   find("token").onsubmit = (event) => {
     event.preventDefault();
-    sessionStorage.setItem("token", event.target.elements.token.value);
+    // A header has no room for other signs, and no token has them.
+    sessionStorage.setItem("token", event.target.elements.token.value.trim().replace(/[^!-~]/g, "?"));
     find("token").hidden = true;
     meet();
     cards.filter((card) => card.reason === "token_wanted").forEach((card) => set(card, "waiting"));
