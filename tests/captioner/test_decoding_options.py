@@ -122,6 +122,26 @@ def test_what_a_person_is_told_is_what_was_asked_for(cells, limits, way):
         np.testing.assert_allclose([c.log_prob for c in one], [c.log_prob for c in other])
 
 
+@pytest.mark.parametrize("way", [{"width": 4}, {"width": 4, "sample": True}])
+def test_words_agree_by_their_rarity_where_it_is_known(way, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "unrolled.captioner.decoding.consensus", lambda found, **how: asked.append(how) or found
+    )
+    captioner, decoding = make_captioner(), Decoding(consensus=True, **way)
+    captioner.candidates(some_features(captioner, 1), decoding=decoding)
+    photos = [[["a", "dog"], ["a", "cat"]], [["a", "dog"]], [["grass"]]]
+    weighed = dataclasses.replace(captioner, vocabulary=VOCABULARY.weigh(photos))
+    weighed.candidates(some_features(captioner, 1), decoding=decoding)
+    sharpness = {"sharpness": 0.0} if decoding.sample else {}
+    assert asked[0] == {"worth": None} | sharpness
+    worth = asked[1].pop("worth")
+    assert asked[1] == sharpness
+    rarity = dict(zip(VOCABULARY.words, worth, strict=True))
+    assert rarity["a"] == pytest.approx(np.log(3 / 2), abs=1e-4)
+    assert rarity["cat"] == rarity["grass"] == pytest.approx(np.log(3), abs=1e-4)
+
+
 def test_other_seeds_draw_other_captions():
     captioner = make_captioner()
     features = some_features(captioner, 8)

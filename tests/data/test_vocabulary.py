@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 
 import pytest
@@ -37,9 +38,24 @@ def test_build_against_counting(captions, min_count: int, max_size: int | None) 
 
 
 @settings(deadline=None)
-@given(captions=captions, min_count=st.integers(1, 4))
-def test_json_round_trip(captions, min_count: int) -> None:
+@given(photos=st.lists(captions, max_size=5))
+def test_rarity_against_counting(photos) -> None:
+    plain = Vocabulary((*SPECIALS, "a", "b", "dog"))
+    vocabulary = plain.weigh(photos)
+    assert vocabulary.words == plain.words
+    assert vocabulary.min_count == plain.min_count
+    for word, rarity in zip(vocabulary.words, vocabulary.rarity, strict=True):
+        having = sum(any(word in caption for caption in photo) for photo in photos)
+        share = max(having, 1) / max(len(photos), 1)
+        assert rarity == pytest.approx(-math.log(share), abs=1e-4)
+
+
+@settings(deadline=None)
+@given(captions=captions, min_count=st.integers(1, 4), weighed=st.booleans())
+def test_json_round_trip(captions, min_count: int, weighed: bool) -> None:
     vocabulary = Vocabulary.build(captions, min_count)
+    if weighed:
+        vocabulary = vocabulary.weigh([captions, captions[:2]])
     again = Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json())))
     assert again == vocabulary
     assert again.word_to_idx == vocabulary.word_to_idx
@@ -80,6 +96,8 @@ def test_the_assignments_file_is_read_unchanged() -> None:
     vocabulary = Vocabulary.from_json(json.loads(json.dumps(value)))
     assert vocabulary.words == tuple(words)
     assert (vocabulary.tokenizer, vocabulary.min_count) == (TOKENIZER, 1)
+    assert vocabulary.rarity is None
+    assert "rarity" not in vocabulary.to_json()
 
 
 @pytest.mark.parametrize(
@@ -103,6 +121,26 @@ def test_the_assignments_file_is_read_unchanged() -> None:
 )
 def test_a_wrong_file_says_what_is_wrong(change, message: str) -> None:
     value = Vocabulary((*SPECIALS, "a", "b")).to_json()
+    change(value)
+    with pytest.raises(DataError, match="vocabulary") as raised:
+        Vocabulary.from_json(value)
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.update(rarity="abcdef"), "'rarity' must be a list, got str"),
+        (lambda v: v["rarity"].append(0), "the rarity of 7 words, where there are 6"),
+        (lambda v: v["rarity"].__setitem__(4, -0.1), "got -0.1 of word 4"),
+        (lambda v: v["rarity"].__setitem__(4, True), "got True of word 4"),
+        (lambda v: v["rarity"].__setitem__(5, "2"), "got '2' of word 5"),
+        (lambda v: v["rarity"].__setitem__(5, 10**400), "from 0 to 100, got 1000"),
+        (lambda v: v["rarity"].__setitem__(5, math.nan), "from 0 to 100, got nan"),
+    ],
+)
+def test_a_wrong_rarity_says_what_is_wrong(change, message: str) -> None:
+    value = Vocabulary((*SPECIALS, "a", "b")).weigh([[["a"]], [["a", "b"]]]).to_json()
     change(value)
     with pytest.raises(DataError, match="vocabulary") as raised:
         Vocabulary.from_json(value)

@@ -37,6 +37,8 @@ def test_a_run_tells_what_happens_and_leaves_a_captioner(config, tmp_path):
     assert set(best.vocabulary.words[4:]) == {
         word for made in made_photos()[:8] for text in made.captions for word in tokenize(text)
     }
+    said = [[tokenize(text) for text in made.captions] for made in made_photos()[:8]]
+    assert best.vocabulary == best.vocabulary.weigh(said), "it knows how rare its words are"
 
 
 def test_the_log_holds_every_event_in_its_order(config, tmp_path):

@@ -70,7 +70,8 @@ class Decoding:
     diversity : float
     consensus : bool
         Prefer the caption that the others found have most in common with, not the likeliest; see
-        `unrolled.decoding.consensus`. Without effect where one caption is followed.
+        `unrolled.decoding.consensus`. Words count by the vocabulary's `rarity` where it is known.
+        Without effect where one caption is followed.
     sample : bool
         Draw captions instead of searching for them; see `unrolled.decoding.sample_captions` for
         `temperature`, `top_k` and `top_p`.
@@ -215,7 +216,10 @@ class Decoding:
                 **self.rules,
             )
         if self.consensus:
-            weighed = {"sharpness": 0.0} if self.sample else {}  # drawn as often as they are likely
+            rarity = vocabulary.rarity
+            weighed: dict[str, Any] = {"worth": None if rarity is None else np.array(rarity)}
+            if self.sample:
+                weighed["sharpness"] = 0.0  # drawn as often as they are likely
             found = [consensus(hypotheses, **weighed) for hypotheses in found]
         return [
             [Caption(vocabulary.decode(each.words), each.log_prob) for each in hypotheses]

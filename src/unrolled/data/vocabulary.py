@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from unrolled.data.tokens import TOKENIZER, detokenize
 from unrolled.errors import DataError, InputError
+
+MOST = 100
+"""The highest rarity: nobody has e ** 100 photos."""
 
 NULL, START, END, UNK = SPECIALS = ("<NULL>", "<START>", "<END>", "<UNK>")
 """Padding, begin and end of a caption, and any word that is not in the vocabulary."""
@@ -27,16 +31,20 @@ class Vocabulary:
         How often a word had to occur to be taken in; kept for the record.
     tokenizer : str
         Name of the tokeniser that made the words, `unrolled.data.TOKENIZER` by default.
+    rarity : tuple of float, optional
+        Of each word, in nats; see `weigh`. None where nobody has measured it.
 
     Raises
     ------
     InputError
-        When a word is empty, there twice, or a special one is missing.
+        When a word is empty, there twice, or a special one is missing; when the rarity is not that
+        of so many words, or not a number of at least 0.
     """
 
     words: tuple[str, ...]
     min_count: int = 1
     tokenizer: str = TOKENIZER
+    rarity: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         for index, word in enumerate(self.words):
@@ -50,6 +58,8 @@ class Vocabulary:
             raise InputError(f"Vocabulary: special words are missing: {', '.join(missing)}")
         if isinstance(self.min_count, bool) or self.min_count < 1:
             raise InputError(f"Vocabulary: min_count must be at least 1, got {self.min_count!r}")
+        if self.rarity is not None:
+            _check_rarity(self.rarity, len(self.words))
 
     def __len__(self) -> int:
         return len(self.words)
@@ -124,6 +134,36 @@ class Vocabulary:
         ]
         return cls((*SPECIALS, *kept)[:max_size], min_count)
 
+    def weigh(self, photos: Iterable[Iterable[Sequence[str]]]) -> Vocabulary:
+        r"""Measure how rare each word is, as retrieval and CIDEr do: its idf.
+
+        .. math:: \log \frac{P}{\max(1, \mathrm{df}_w)}
+
+        for a word w that occurs in the captions of df of P photos.
+
+        Parameters
+        ----------
+        photos : iterable of iterable of sequence of str
+            Of each photo its captions, as words.
+
+        Returns
+        -------
+        Vocabulary
+            With `rarity`, to four decimals, of these photos.
+
+        References
+        ----------
+        Spärck Jones (1972); Vedantam et al. (2015), section 4.
+        """
+        documents: Counter[str] = Counter()
+        total = 0
+        for captions in photos:
+            documents.update({word for words in captions for word in words})
+            total += 1
+        found = (documents[word] for word in self.words)
+        rarity = tuple(round(math.log(max(total, 1) / max(df, 1)), 4) for df in found)
+        return replace(self, rarity=rarity)
+
     def encode(self, words: Sequence[str]) -> list[int]:
         """Ids of START, the words, and END; an unknown word is UNK.
 
@@ -175,19 +215,21 @@ class Vocabulary:
         return {word: at for word, at in self.word_to_idx.items() if word not in SPECIALS}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form of the assignment's ``coco2014_vocab.json``, two keys more.
+        """Return the form of the assignment's ``coco2014_vocab.json``, some keys more.
 
         Returns
         -------
         dict
-            ``idx_to_word`` (list), ``word_to_idx`` (dict), ``tokenizer``, ``min_count``.
+            ``idx_to_word`` (list), ``word_to_idx`` (dict), ``tokenizer``, ``min_count``, and
+            ``rarity`` (list) where it is known.
         """
-        return {
+        value = {
             "idx_to_word": list(self.words),
             "word_to_idx": dict(self.word_to_idx),
             "tokenizer": self.tokenizer,
             "min_count": self.min_count,
         }
+        return value if self.rarity is None else value | {"rarity": list(self.rarity)}
 
     @classmethod
     def from_json(cls, value: object) -> Vocabulary:
@@ -196,7 +238,7 @@ class Vocabulary:
         Parameters
         ----------
         value : object
-            As `json.load` returned it. ``tokenizer`` and ``min_count`` may be missing.
+            As `json.load` returned it. ``tokenizer``, ``min_count`` and ``rarity`` may be missing.
 
         Raises
         ------
@@ -210,10 +252,13 @@ class Vocabulary:
         ids = _member(value, "word_to_idx", dict)
         min_count = _member(value, "min_count", int, 1)
         tokenizer = _member(value, "tokenizer", str, TOKENIZER)
+        rarity = _member(value, "rarity", list) if "rarity" in value else None
         if not all(isinstance(word, str) for word in words):
             raise DataError("vocabulary: 'idx_to_word' must be a list of texts")
         try:
-            vocabulary = cls(tuple(words), min_count, tokenizer)
+            vocabulary = cls(
+                tuple(words), min_count, tokenizer, None if rarity is None else tuple(rarity)
+            )
         except InputError as error:
             raise DataError(f"vocabulary, idx_to_word: {error}") from error
         for word, index in vocabulary.word_to_idx.items():
@@ -226,6 +271,16 @@ class Vocabulary:
             extra = [repr(word) for word in ids if word not in vocabulary]
             raise DataError(f"vocabulary: only in word_to_idx: {', '.join(extra[:5])}")
         return vocabulary
+
+
+def _check_rarity(rarity: Sequence[object], words: int) -> None:
+    if len(rarity) != words:
+        raise InputError(f"Vocabulary: the rarity of {len(rarity)} words, where there are {words}")
+    for word, nats in enumerate(rarity):
+        if type(nats) not in (int, float) or not 0 <= nats <= MOST:  # type: ignore[operator]
+            raise InputError(
+                f"Vocabulary: rarity is numbers from 0 to {MOST}, got {nats!r:.40} of word {word}"
+            )
 
 
 _REQUIRED = object()

@@ -13,6 +13,7 @@ import numpy as np
 from unrolled.data import (
     CaptionSet,
     FeatureStore,
+    Photo,
     RowsOfFeatures,
     Vocabulary,
     encode_captions,
@@ -133,14 +134,21 @@ def prepare(
     for split, photos in splits.items():
         splits[split], missing = with_features(photos, store, split)
         notes += missing
-    words = vocabulary or Vocabulary.build(
-        (tokenize(c) for photo in splits["train"] for c in photo.captions),
-        min_count=config.min_count,
-    )
+    words = vocabulary or _learn_words(splits["train"], config.min_count)
     arrays = [store.array(kind, view) for view in views]
     train = _split(splits["train"], "train", store, arrays, words, config.max_words)
     dev = _split(splits["dev"], "dev", store, arrays[:1], words, config.max_words)
     yield TrainingData(words, store.encoder, train, dev, tuple(notes))
+
+
+def _learn_words(photos: CaptionSet, min_count: int) -> Vocabulary:
+    """Make the vocabulary of what people said of the photos, and measure how rare its words are."""
+
+    def said(photo: Photo) -> list[list[str]]:
+        return [tokenize(caption) for caption in photo.captions]
+
+    captions = (words for photo in photos for words in said(photo))
+    return Vocabulary.build(captions, min_count=min_count).weigh(map(said, photos))
 
 
 def fingerprint(split: Split) -> str:
