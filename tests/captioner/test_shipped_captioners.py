@@ -1,6 +1,7 @@
 """The captioners that ship: they speak, they are small, their cards say what they are."""
 
 import json
+import math
 import re
 from importlib import resources
 from pathlib import Path
@@ -74,6 +75,15 @@ def test_its_card_says_how_it_was_made_and_where_it_fails(name):
         key: scores[key] for key, least in HELD[name].greedy.items() if scores[key] < least
     } == {}
     assert card["dev"]["decoding"]["width"] == 1
+
+
+@each
+def test_it_knows_how_rare_its_words_are(name):
+    captioner = Captioner.load(name)
+    rarity = dict(zip(captioner.vocabulary.words, captioner.vocabulary.rarity, strict=True))
+    assert captioner.decoding.consensus
+    assert rarity["a"] < 0.1 < rarity["dog"] < rarity["surfboard"]
+    assert max(rarity.values()) == pytest.approx(math.log(6000), abs=1e-4), "in no photo's captions"
 
 
 @each
