@@ -82,7 +82,7 @@ def set_page(
     if "derivations/" in pagename:
         context["furo_hide_toc"] = True
     twin = _twin(pagename)
-    if "/" in pagename.removeprefix("zh/") and twin in app.env.found_docs:
+    if pagename.removeprefix("zh/") != "index" and twin in app.env.found_docs:
         context["body"] = _other_language(twin, context["pathto"]) + context["body"]
 
 
