@@ -269,7 +269,7 @@ def rows_of_memory(service: Service, photos: Sequence[bytes], requests: int) -> 
 
 def rows_of_kills(service: Service, photos: Sequence[bytes], kills: int) -> Iterator[Row]:
     """Measure how soon there are captions again."""
-    for which, counts in (("the worker", [1] * kills), ("both workers", [2] * (kills // 5))):
+    for which, counts in (("the worker", [1] * kills), ("both workers", [2] * max(1, kills // 5))):
         say(f"`kill -9` of {which}")
         times, outcomes = killed(service, photos, counts)
         what = f"{CLIENTS_OF_KILLS} clients, {len(counts)} times `kill -9` of {which}"
