@@ -83,8 +83,9 @@ struct ForwardJob {
         const long size = ceil_div(args.N, E::kRows) * E::size_a(wh.depth);
         for (auto& state : states) state = scratch.take<typename E::Packed>(size);
         const long all = strips(args.H);
-        c = args.c || !Cell::kHasCell ? args.c : scratch.take<float>(all * args.P * kStrip);
-        c0 = Cell::kHasCell ? scratch.take<float>(all * args.N * kStrip) : nullptr;
+        const bool by_strips = Cell::kHasCell && !args.c_rows;
+        c = args.c || !by_strips ? args.c : scratch.take<float>(all * args.P * kStrip);
+        c0 = by_strips ? scratch.take<float>(all * args.N * kStrip) : nullptr;
         if (args.table) return;
         wx.reserve(scratch);
         x.reserve(scratch, args.P, args.D);
@@ -114,9 +115,6 @@ struct ForwardJob {
             row += args.sizes[t];
             worker.barrier();
         }
-        if (args.c_rows)
-            from_strips(args.c_rows, job.c, args.N, args.H, share.first * kStrips,
-                        at_most(share.last * kStrips, strips(args.H)));
     }
 
     // Lays out h0, whole panels by each thread, and what the thread owns of c0.
@@ -131,7 +129,7 @@ struct ForwardJob {
             E::pack_a(states[1] + p * E::size_a(depth), 0, args.h0, 0, false, 0, depth);
         }
         const long first = share.first * kStrips, last = at_most(share.last * kStrips, strips(H));
-        if (Cell::kHasCell) to_strips(c0, args.c0, args.N, H, first, last);
+        if (c0) to_strips(c0, args.c0, args.N, H, first, last);
     }
 
     void take_bias(const Share& share) {
@@ -219,18 +217,25 @@ struct ForwardJob {
     template <class At>
     void finish(At sums, long t, long row, long before, long sequence, long col) {
         const long P = args.P, s = col / kStrip;
-        alignas(64) float own[kGates * kStrip];
+        const int valid = (int)at_most(kStrip, args.H - col);
+        alignas(64) float own[kGates * kStrip], own_c[2 * kStrip], next_h[kStrip];
         if (args.table) look_up(own, row, col);
         ForwardRow at{args.table ? own : gates + (s * P + row) * kGates * kStrip, nullptr, nullptr,
-                      args.h + row * args.H + col, (int)at_most(kStrip, args.H - col)};
-        if (Cell::kHasCell) {
+                      args.h + row * args.H + col, valid};
+        if (Cell::kHasCell && args.c_rows) {
+            at.prev_c = own_c, at.c = own_c + kStrip;
+            for (int j = 0; j < kStrip; j += kLanes)
+                store(own_c + j, load_some(args.c0 + row * args.H + col + j, valid - j));
+        } else if (Cell::kHasCell) {
             at.prev_c = t == 0 ? c0 + (s * args.N + sequence) * kStrip
                                : c + (s * P + before + sequence) * kStrip;
             at.c = c + (s * P + row) * kStrip;
         }
-        alignas(64) float next_h[kStrip];
         Cell::forward(sums, at, next_h);
-        E::put_a(states[(t + 1) & 1], wh.depth, sequence, col, next_h);
+        if (Cell::kHasCell && args.c_rows)
+            for (int j = 0; j < kStrip; j += kLanes)
+                store_some(args.c_rows + row * args.H + col + j, load(at.c + j), valid - j);
+        if (t + 1 < args.T) E::put_a(states[(t + 1) & 1], wh.depth, sequence, col, next_h);
     }
 };
 
