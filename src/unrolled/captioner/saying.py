@@ -54,7 +54,7 @@ def say_features(
         )
     alone = len(members) == 1
     models = [member.model for member in members]
-    speaker = models[0] if alone else Ensemble(models)
+    speaker = (models[0] if alone else Ensemble(models)).ready(decoding.precision)
     found = []
     for start in range(0, len(features[0]), BATCH):
         rows = [np.ascontiguousarray(each[start : start + BATCH]) for each in features]

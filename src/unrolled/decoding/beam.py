@@ -199,7 +199,7 @@ def _extend(
     # penalised in some captions only, as many words further down take their places.
     C = min(K + rules.most_repeating(said.shape[1]), len(model.word_to_idx))
     going_on = ~beams.finished  # no other is computed
-    before = tuple(s[beams.rows[going_on]] for s in beams.state)
+    before = _rows_of(beams.state, beams.rows[going_on])
     read, never = beams.words[going_on, -1], rules.never_at(said.shape[1])
     best, state = model.best_words(read, before, C, never=never)
     best.log_p[_among(best.words, rules.repeating(said[going_on.ravel()]))] = -np.inf
@@ -224,6 +224,13 @@ def _extend(
         finished | (words[chosen] == rules.end) | np.isneginf(totals[chosen]),
         parent,
     )
+
+
+def _rows_of(state: State, rows: Array) -> State:
+    """Take the rows of every member: the state itself where they are all of them, in order."""
+    if len(rows) == len(state[0]) and (rows == np.arange(len(rows))).all():
+        return state
+    return tuple(member[rows] for member in state)
 
 
 def _among(words: Array, others: Array) -> Array:

@@ -64,6 +64,10 @@ REAL_SIZES = Sizes(1280, 512, 512, FLICKR8K_WORDS)
 ENDS = 4.0
 """Times the weights of END that are drawn, so that captions end, some soon and some late."""
 
+DECIDED = 8.0
+"""Times all drawn weights of the vocabulary layer: of words as good as equally likely, sums in float32
+and in float64 keep different ones, which would look like an error of either."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Work:
@@ -135,6 +139,7 @@ class Work:
         words |= {str(i): i for i in range(FIRST_WORD, V)}
         model = CaptioningRNN(words, D, W, H, self.cell, dtype, seed=1, precision=precision)
         if self.task == "decode":
+            model.params["W_vocab"] *= DECIDED
             model.params["W_vocab"][:, END] *= ENDS
         return model
 

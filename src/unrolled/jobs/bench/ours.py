@@ -84,10 +84,10 @@ def decode(work: Work, precision: str) -> Run:
     model, (rows,), (width,) = work.model(), work.features, work.at
 
     def run() -> list[tuple[int, ...]]:
-        found = []
+        found, speaker = [], model.ready(precision)
         for start in range(0, len(rows), TOGETHER):
             part = rows[start : start + TOGETHER]
-            found += beam_search(model, part, width=width, max_length=LONGEST, precision=precision)
+            found += beam_search(speaker, part, width=width, max_length=LONGEST)
         return [best.words for best, *_ in found]
 
     return run
