@@ -30,9 +30,10 @@ struct ProductArgs {
 // memory: gates (H / 16, P, 4, 16) and c (H / 16, P, 16), the last strip filled up. The RNN has
 // neither; where they are null, the LSTM keeps nothing. One that takes a single step may ask for c
 // as rows, (N, H), and may have its inputs' products in a table (V, G H), words saying which row of
-// it, instead of x, Wx and b.
+// it, instead of x, Wx and b. Its Wh may be (K, G H), and h0 (N, K): the state, and beside it what else
+// the cell reads. K is H everywhere else.
 struct RecurrentArgs {
-    long T, N, P, D, H;
+    long T, N, P, D, H, K;
     const long* sizes;
     const float *x, *Wx, *Wh, *b, *h0, *c0;
     float *h, *gates, *c, *c_rows;
@@ -94,8 +95,8 @@ struct AdamArgs {
 
 enum Precision { kFloat32 = 0, kBfloat16 = 1, kPrecisions = 2 };
 
-// A matrix (K, N) to be packed once for many products, or the Wh (K, gates K) of a recurrence. Packed
-// to null, it only says how many bytes that takes.
+// A matrix (K, N) to be packed once for many products, or the Wh (K, gates H) of a recurrence, N wide.
+// Packed to null, it only says how many bytes that takes.
 struct PackArgs {
     Matrix w;
     long K, N;

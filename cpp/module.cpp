@@ -134,21 +134,21 @@ private:
     }
 };
 
-// The recurrent weight (H, gates H) of steps to come, whose input's products stand in a table.
+// The recurrent weight (K, gates H) of steps to come, whose input's products stand in a table.
 class PackedCell : public PackedWeight {
 public:
     PackedCell(const Kernels* table, const In& Wh, bool lstm, bool bf16)
         : PackedWeight(lstm ? table->lstm_pack[bf16] : table->rnn_pack[bf16], table, bf16, args(Wh, lstm)),
-          lstm_(lstm) {}
+          lstm_(lstm), H_(N_ / (lstm ? 4 : 1)) {}
 
     void step(Ids words, In table, In h0, std::optional<In> c0, Out h, std::optional<Out> c) const {
         const long N = rows(words), V = rows(table);
-        need(is(words, N) && is(table, V, N_) && is(h0, N, K_) && is(h, N, K_), "shapes do not fit");
+        need(is(words, N) && is(table, V, N_) && is(h0, N, K_) && is(h, N, H_), "shapes do not fit");
         need(lstm_ == (c0 && c), "an LSTM has a cell state, and no other");
-        if (lstm_) need(is(*c0, N, K_) && is(*c, N, K_), "the cell states do not fit");
+        if (lstm_) need(is(*c0, N, H_) && is(*c, N, H_), "the cell states do not fit");
         for (long i = 0; i < N; ++i) need(words.data()[i] >= 0 && words.data()[i] < V, "words must be in [0, V)");
         RecurrentArgs args{};
-        args.T = 1, args.N = args.P = N, args.H = K_, args.sizes = &N;
+        args.T = 1, args.N = args.P = N, args.H = H_, args.K = K_, args.sizes = &N;
         args.h0 = h0.data(), args.h = h.data(), args.packed = data_.get();
         args.table = table.data(), args.words = data(words);
         if (lstm_) args.c0 = c0->data(), args.c_rows = c->data();
@@ -159,12 +159,13 @@ public:
 private:
     static PackArgs args(const In& Wh, bool lstm) {
         need(Wh.ndim() == 2, "a weight must have two axes");
-        const long H = rows(Wh), G = (lstm ? 4 : 1) * H;
-        need(is(Wh, H, G), "the recurrent weight must have H rows and H columns a gate");
-        return {{Wh.data(), G, false}, H, G, nullptr};
+        const long K = rows(Wh), G = static_cast<long>(Wh.shape(1)), H = G / (lstm ? 4 : 1);
+        need(H * (lstm ? 4 : 1) == G && K >= H, "the recurrent weight must have H columns a gate and H rows or more");
+        return {{Wh.data(), G, false}, K, G, nullptr};
     }
 
     bool lstm_;
+    long H_;
 };
 
 class Path {
@@ -310,7 +311,7 @@ private:
         check_sizes(sizes, N, P);
         need(is(Wx, D, gates * H) && is(Wh, H, gates * H) && is(b, gates * H) && is(h, P, H),
              "shapes do not fit");
-        return {rows(sizes), N, P, D, H, data(sizes), x.data(), Wx.data(), Wh.data(), b.data(),
+        return {rows(sizes), N, P, D, H, H, data(sizes), x.data(), Wx.data(), Wh.data(), b.data(),
                 h0.data(), nullptr, h.data(), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
     }
 

@@ -78,7 +78,7 @@ struct ForwardJob {
 
     ForwardJob(const RecurrentArgs& args_, Scratch& scratch)
         : args(args_), wx(args.D, round_up(args.D, E::kDepth), args.H),
-          wh(args.H, round_up(args.H, 32), args.H, args.packed) {
+          wh(args.K, round_up(args.K, 32), args.H, args.packed) {
         if (!args.packed) wh.reserve(scratch);
         const long size = ceil_div(args.N, E::kRows) * E::size_a(wh.depth);
         for (auto& state : states) state = scratch.take<typename E::Packed>(size);
@@ -119,12 +119,12 @@ struct ForwardJob {
 
     // Lays out h0, whole panels by each thread, and what the thread owns of c0.
     void start(const Worker& worker, const Share& share) {
-        const long H = args.H, depth = wh.depth, panels = ceil_div(args.N, E::kRows);
+        const long H = args.H, K = args.K, depth = wh.depth, panels = ceil_div(args.N, E::kRows);
         for (long p = worker.id; p < panels; p += worker.count) {
             const long row = p * E::kRows, rows = at_most(E::kRows, args.N - row);
             auto* panel = states[0] + p * E::size_a(depth);
-            E::pack_a(panel, 0, args.h0 + row * H, H, false, (int)rows, H);
-            if (E::kDepth == 1 && depth > H) E::pack_a(panel, H, args.h0, 0, false, 0, depth - H);
+            E::pack_a(panel, 0, args.h0 + row * K, K, false, (int)rows, K);
+            if (E::kDepth == 1 && depth > K) E::pack_a(panel, K, args.h0, 0, false, 0, depth - K);
             // The other buffer gets its values step by step, but its padding only here.
             E::pack_a(states[1] + p * E::size_a(depth), 0, args.h0, 0, false, 0, depth);
         }
@@ -251,8 +251,9 @@ void recurrent_forward(const RecurrentArgs& args) {
 template <class E, class Cell>
 size_t pack_recurrent(const unrolled::PackArgs& args) {
     using Weight = GroupedCols<E, Cell::kGates>;
-    Weight wh(args.K, round_up(args.K, 32), args.K, args.to);
-    if (args.to) wh.pack(args.w.data, Share({0, 1, nullptr}, args.K, Weight::kGroup));
+    const long H = args.N / Cell::kGates;
+    Weight wh(args.K, round_up(args.K, 32), H, args.to);
+    if (args.to) wh.pack(args.w.data, Share({0, 1, nullptr}, H, Weight::kGroup));
     return sizeof(typename E::Packed) * (size_t)wh.size();
 }
 

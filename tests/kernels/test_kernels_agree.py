@@ -294,7 +294,9 @@ def test_steps_that_read_words(path, gates, N, D, H, V, seed, precision):
     state = draw(rng, *[(N, H)] * (1 if gates == 1 else 2))
     W_embed, Wx, Wh, b = draw(rng, (V, D), (D, G), (H, G), (G,))
     Wx, Wh = Wx / np.float32(np.sqrt(D)), Wh / np.float32(np.sqrt(H))
-    cell = kernels.WordCell(W_embed, scrambled(rng, Wx), scrambled(rng, Wh), b, precision=precision)
+    cell = kernels.WordCell(
+        W_embed, scrambled(rng, Wx), scrambled(rng, Wh), b, gates=gates, precision=precision
+    )
     step = layers.rnn_step_forward if gates == 1 else layers.lstm_step_forward
     want = wide(*state)
     for words in rng.integers(0, V, (2, N)):
@@ -304,11 +306,30 @@ def test_steps_that_read_words(path, gates, N, D, H, V, seed, precision):
             close(ours, theirs, 64 * EPS if precision == "float32" else 2.0**-4)
 
 
+@quick
+@given(N=counts, A=widths, H=widths, V=st.integers(1, 40), seed=seeds, precision=precisions)
+def test_steps_that_read_more_beside_the_state(path, N, A, H, V, seed, precision):
+    rng = np.random.default_rng(seed)
+    words = rng.integers(0, V, N)
+    W_embed, Wx, Wh, Wattn, b = draw(rng, (V, 5), (5, 4 * H), (H, 4 * H), (A, 4 * H), (4 * H,))
+    h, c, attn = draw(rng, (N, H), (N, H), (N, A))
+    Wh, Wattn = Wh / np.float32(np.sqrt(H)), Wattn / np.float32(np.sqrt(A))
+    weights = W_embed, Wx, np.concatenate([Wh, Wattn])
+    cell = kernels.WordCell(*weights, b, gates=4, precision=precision)
+    got = cell.step(words, np.concatenate([h, attn], axis=1), c)
+    x = wide(W_embed[words], attn)
+    want = layers.lstm_step_forward(
+        np.concatenate(x, axis=1), *wide(h, c), np.concatenate(wide(Wx, Wattn)), *wide(Wh, b)
+    )
+    for ours, theirs in zip(got, want, strict=False):
+        close(ours, theirs, 64 * EPS if precision == "float32" else 2.0**-4)
+
+
 def test_packed_weights_refuse_what_does_not_fit(path):
     w, h = np.ones((3, 12), np.float32), np.ones((2, 3), np.float32)
     with pytest.raises(ValueError, match="shapes do not fit"):
         kernels.PackedMatrix(w).product(np.ones((2, 4), np.float32))
-    cell = kernels.WordCell(w, np.ones((12, 12), np.float32), w, w[0])
+    cell = kernels.WordCell(w, np.ones((12, 12), np.float32), w, w[0], gates=4)
     with pytest.raises(ValueError, match="LSTM has a cell state"):
         cell.step(np.zeros(2, int), h)
     with pytest.raises(IndexError):

@@ -73,25 +73,35 @@ class WordCell:
     """Steps of a tanh recurrence or an LSTM that reads words.
 
     A word's product ``W_embed[word] @ Wx + b`` is made when it is first read, and looked up after
-    that: what recurs in a step is ``h @ Wh`` alone.
+    that: what recurs in a step is ``h @ Wh`` alone. Where a cell reads more than h and the word, it
+    stands beside h, and its weight below that of h.
 
     Parameters
     ----------
     W_embed : (V, D) float32
     Wx : (D, G) float32
-    Wh : (H, G) float32
-        G is 4 H of an LSTM, else H.
+    Wh : (K, G) float32
+        G is 4 H of an LSTM, else H; K is H or more.
     b : (G,) float32
+    gates : int
+        4 for an LSTM, 1 for a tanh recurrence.
     precision : "float32" or "bfloat16"
     """
 
     def __init__(
-        self, W_embed: Array, Wx: Array, Wh: Array, b: Array, *, precision: str = "float32"
+        self,
+        W_embed: Array,
+        Wx: Array,
+        Wh: Array,
+        b: Array,
+        *,
+        gates: int,
+        precision: str = "float32",
     ) -> None:
-        H, G = Wh.shape
-        self._W_embed, self._b = W_embed, b
+        G = len(b)
+        self._W_embed, self._b, self._H = W_embed, b, G // gates
         self._Wx = PackedMatrix(Wx, precision=precision)
-        self._cell = compiled().pack_cell(rows(Wh), G == 4 * H, precision == "bfloat16")
+        self._cell = compiled().pack_cell(rows(Wh), gates == 4, precision == "bfloat16")
         self._table = np.empty((len(W_embed), G), np.float32)
         self._known = np.zeros(len(W_embed), bool)
 
@@ -101,7 +111,7 @@ class WordCell:
         Parameters
         ----------
         words : (N,) int in [0, V)
-        h : (N, H) float32
+        h : (N, K) float32
         c : (N, H) float32, of an LSTM
 
         Returns
@@ -113,7 +123,7 @@ class WordCell:
             self._table[new] = self._Wx.product(self._W_embed[new], self._b)
             self._known[new] = True
         read = np.require(words, np.int64, ["C", "A"])
-        next_h = np.empty(h.shape, np.float32)
+        next_h = np.empty((len(h), self._H), np.float32)
         if c is None:
             self._cell.step(read, self._table, rows(h), None, next_h, None)
             return (next_h,)

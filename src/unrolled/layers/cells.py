@@ -9,7 +9,10 @@ with the core that it names it also has layer normalisation, and a gate on what 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from unrolled import kernels
 from unrolled.errors import InputError
@@ -20,6 +23,7 @@ from unrolled.layers.additive import (
     additive_lstm_packed_forward,
 )
 from unrolled.layers.arrays import Array
+from unrolled.layers.attending import Scorer
 from unrolled.layers.attention_lstm import (
     DOT_PRODUCT,
     attention_lstm_packed_backward,
@@ -160,10 +164,31 @@ def _additive_step(x: Array, state: State, *weights: Array) -> State:
 
 
 def _read(
-    W_embed: Array, Wx: Array, Wh: Array, b: Array, *, precision: str
+    W_embed: Array, Wx: Array, Wh: Array, b: Array, *, gates: int, precision: str
 ) -> Callable[[Array, State], State]:
-    cell = kernels.WordCell(W_embed, Wx, Wh, b, precision=precision)
+    cell = kernels.WordCell(W_embed, Wx, Wh, b, gates=gates, precision=precision)
     return lambda words, state: cell.step(words, *state)
+
+
+def _attending_read(
+    W_embed: Array,
+    Wx: Array,
+    Wh: Array,
+    Wattn: Array,
+    b: Array,
+    *scoring: Array,
+    scorer: Scorer,
+    precision: str,
+) -> Callable[[Array, State], State]:
+    both = np.concatenate([Wh, Wattn])
+    cell = kernels.WordCell(W_embed, Wx, both, b, gates=4, precision=precision)
+
+    def read(words: Array, state: State) -> State:
+        h, c, memory = state
+        attn = scorer.glance(h, memory, *scoring)
+        return *cell.step(words, np.concatenate([h, attn], axis=1), c), memory
+
+    return read
 
 
 _LSTM = _composed(
@@ -173,7 +198,7 @@ _LSTM = _composed(
     step=_lstm_step,
     forgets=True,
     normed_core=normed_lstm.CORE,
-    read=_read,
+    read=partial(_read, gates=4),
 )
 
 CELLS = {
@@ -182,7 +207,7 @@ CELLS = {
         forward=rnn_packed_forward,
         backward=rnn_packed_backward,
         step=_rnn_step,
-        read=_read,
+        read=partial(_read, gates=1),
     ),
     "lstm": _LSTM,
     "gru": _composed(
@@ -196,6 +221,7 @@ CELLS = {
         forgets=True,
         above=_LSTM,
         normed_core=normed_lstm.CORE,
+        read=partial(_attending_read, scorer=DOT_PRODUCT),
     ),
     "additive": _composed(
         additive.ADDITIVE,
@@ -205,5 +231,6 @@ CELLS = {
         forgets=True,
         above=_LSTM,
         normed_core=normed_lstm.CORE,
+        read=partial(_attending_read, scorer=NETWORK),
     ),
 }

@@ -65,8 +65,8 @@ ENDS = 4.0
 """Times the weights of END that are drawn, so that captions end, some soon and some late."""
 
 DECIDED = 8.0
-"""Times all drawn weights of the vocabulary layer: of words as good as equally likely, sums in float32
-and in float64 keep different ones, which would look like an error of either."""
+"""Times all drawn weights of the vocabulary layer: of words as good as equally likely, sums in
+float32 and in float64 keep different ones, which would look like an error of either."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
