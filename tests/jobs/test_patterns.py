@@ -83,6 +83,16 @@ def test_what_fits_nothing_is_an_error_that_says_so(album):
             find_photos([pattern])
 
 
+def test_links_that_lead_nowhere_are_no_folders(album):
+    """They fit as in bash; what is wrong with one of a photo's name is told at its turn."""
+    for name in ("loop", "loop.jpg"):
+        (album / name).symlink_to(name)
+    (album / "lost.jpg").symlink_to("gone")
+    assert list(match("lo*")) == ["loop", "loop.jpg", "lost.jpg"]
+    assert list(match("lo*/*")) == []
+    assert find_photos(["[bl]*"]) == ["b.png", "loop.jpg", "lost.jpg"]
+
+
 def test_a_folder_that_cannot_be_listed_is_an_error_that_says_so(album, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", path)

@@ -78,15 +78,19 @@ def _below(parent: str, parts: list[tuple[str, str]]) -> Iterator[str]:
     elif is_pattern(name):
         for entry in _entries(parent):
             hidden = entry.name.startswith(".") and not name.startswith(".")
-            leads_on = _is_folder(entry) or (not rest and not entry.is_dir())
-            if not hidden and leads_on and fnmatch(entry.name, name):
+            if hidden or not fnmatch(entry.name, name):
+                continue
+            if _is_folder(entry) or (not rest and not _is_folder(entry, behind_links=True)):
                 yield from _below(parent + entry.name + separator, rest)
     elif os.path.lexists(parent + name) or not name:
         yield from _below(parent + name + separator, rest)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False)
+def _is_folder(entry: os.DirEntry[str], behind_links: bool = False) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=behind_links)
+    except OSError:  # a link to itself, or into a folder that is closed
+        return False
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
