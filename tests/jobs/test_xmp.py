@@ -111,6 +111,62 @@ def test_other_languages_stay_when_the_default_one_is_replaced(text, german, old
     ]
 
 
+LEVELS = [
+    (X, "xmpmeta"),
+    (RDF, "RDF"),
+    (RDF, "Description"),
+    (IPTC, "AltTextAccessibility"),
+    (RDF, "Alt"),
+    (RDF, "li"),
+]
+
+
+def nested(prefixes, again, last, spoken):
+    """One element in the other, down to the last; each declares what is not, or says so again."""
+
+    def element(level, scope, language=""):
+        (uri, name), prefix = LEVELS[level], prefixes[level]
+        tag = f"{prefix}:{name}" if prefix else name
+        declares = f"xmlns:{prefix}" if prefix else "xmlns"
+        start = f"""<{tag} o=' {declares}="o:" '"""  # no declaration, though it looks like one
+        if again[level] or scope.get(prefix) != uri:
+            start += f"\n {declares} = '{uri}'"
+        if level == 5:
+            return f'{start} xml:lang="{language}">old {language}</{tag}>'
+        if level == last:
+            return f"{start}/>"
+        inside = spoken if level == 4 else [""]
+        scope = scope | {prefix: uri}
+        return f"{start}>{''.join(element(level + 1, scope, n) for n in inside)}</{tag}>"
+
+    return element(0, {}).encode()
+
+
+@settings(max_examples=300)
+@given(
+    ANY_TEXT,
+    st.lists(st.sampled_from(["", "rdf", "a", "Iptc4xmpCore"]), min_size=6, max_size=6),
+    st.lists(st.booleans(), min_size=6, max_size=6),
+    st.integers(1, 5),
+    st.lists(st.sampled_from(["x-default", "de", "en"]), unique=True),
+)
+def test_namespaces_may_be_declared_at_any_level(text, prefixes, again, last, spoken):
+    before = nested(prefixes, again, last, spoken)
+    after = Packet(before).with_alt_text(text, describe=True)
+    others = [(each, f"old {each}") for each in spoken if last == 5 and each != "x-default"]
+    assert sorted(languages(after, ALT)) == sorted([("x-default", clean(text)), *others])
+    assert Packet(after).described == bool(clean(text))
+
+
+def test_what_another_alt_text_would_hide_is_refused():
+    twice = packet(
+        alternatives("I:AltTextAccessibility", ("x-default", "hers"))
+        + alternatives("I:AltTextAccessibility", ("x-default", "his"))
+    )
+    with pytest.raises(MetadataError, match="of a form that an alt text cannot be put into"):
+        Packet(twice).with_alt_text("", describe=False)
+
+
 @given(ANY_TEXT)
 def test_writing_twice_is_writing_once(text):
     once = Packet(DARKTABLE).with_alt_text(text, describe=True)

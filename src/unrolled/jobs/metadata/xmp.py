@@ -19,6 +19,7 @@ from unrolled.jobs.metadata.xmp_reading import (
     RDF,
     Property,
     Reader,
+    name_at,
     tag_at,
 )
 
@@ -98,7 +99,7 @@ class Packet:
         Raises
         ------
         MetadataError
-            If there is an alt text in a form that XMP has not.
+            If there is an alt text in a form that XMP has not, or that it cannot be put into.
         """
         if self._alt_attribute:
             raise MetadataError(
@@ -118,6 +119,8 @@ class Packet:
         data = self._data
         for start, end, new in sorted(splices, reverse=True):
             data = data[:start] + new + data[end:]
+        if not _says(data, text):
+            raise MetadataError("its XMP is of a form that an alt text cannot be put into")
         return data
 
     def _at_the_end(self, element: bytes) -> tuple[int, int, bytes]:
@@ -132,12 +135,14 @@ class Packet:
     def _in_place(self, alt: Property, text: str) -> tuple[int, int, bytes]:
         """Put a text in the place of the default one, or before those of other languages."""
         if not alt.items:
-            name = tag_at(self._data, alt.start)[1].decode()
-            return alt.start, alt.end, f"<{name}>{_alternatives(text, _RDF)}</{name}>".encode()
+            name, spaces = name_at(self._data, alt.start)
+            inside = _alternatives(text, _RDF)
+            return alt.start, alt.end, f"<{name}{spaces}>{inside}</{name}>".encode()
         old = alt.default
         start, end = (old.start, old.end) if old else (alt.items[0].start,) * 2
-        name = tag_at(self._data, start)[1].decode()
-        return start, end, f'<{name} xml:lang="{DEFAULT}">{_escaped(text)}</{name}>'.encode()
+        name, spaces = name_at(self._data, start)
+        item = f'<{name}{spaces} xml:lang="{DEFAULT}">{_escaped(text)}</{name}>'
+        return start, end, item.encode()
 
 
 def clean(text: str) -> str:
@@ -152,6 +157,15 @@ def clean(text: str) -> str:
     str
     """
     return _NO_CHARACTERS.sub("", text).strip()
+
+
+def _says(data: bytes, text: str) -> bool:
+    """Whether what has been put together is a packet with this alt text."""
+    try:
+        alt = Reader(data).properties.get(ALT)
+    except MetadataError:
+        return False
+    return alt is not None and alt.default is not None and alt.default.text == text
 
 
 def _said(found: Property | None) -> str:

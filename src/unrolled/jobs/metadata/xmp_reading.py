@@ -20,6 +20,7 @@ DEFAULT = "x-default"
 
 _LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"
 _TAG = re.compile(rb"<([^\s/>]+)(?:[^\"'>]|\"[^\"]*\"|'[^']*')*>")
+_ATTRIBUTE = re.compile(rb"\s([^\s=]+)\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 
 
 class Item(NamedTuple):
@@ -149,3 +150,27 @@ def tag_at(data: bytes, start: int) -> re.Match[bytes]:
     if tag is None:  # cannot be: a parser has just read one there
         raise MetadataError(f"no tag at byte {start:,}")
     return tag
+
+
+def name_at(data: bytes, start: int) -> tuple[str, str]:
+    """Give an element's name as it is written, and the namespaces that its start tag declares.
+
+    Parameters
+    ----------
+    data : bytes
+    start : int
+        Where it begins.
+
+    Returns
+    -------
+    name : str
+    declarations : str
+        Attributes with a space before each: ``xmlns`` and ``xmlns:...``.
+    """
+    tag = tag_at(data, start)
+    declared = b"".join(
+        b" " + each[0].strip()
+        for each in _ATTRIBUTE.finditer(data, tag.end(1), tag.end())
+        if each[1] == b"xmlns" or each[1].startswith(b"xmlns:")
+    )
+    return tag[1].decode(), declared.decode()
