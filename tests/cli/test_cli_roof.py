@@ -57,6 +57,17 @@ def test_version(cli):
     assert (said.code, said.out, said.err) == (0, f"unrolled {unrolled.__version__}\n", "")
 
 
+def test_the_package_is_run_as_the_command_is():
+    done = subprocess.run(
+        [sys.executable, "-m", "unrolled", "--version"],
+        capture_output=True,
+        encoding="utf-8",
+        env=surroundings(),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"unrolled {unrolled.__version__}\n"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_says_what_and_gives_an_example(cli, command, flag):
