@@ -228,6 +228,18 @@ def test_an_image_that_is_there_often_is_captioned_once_over_all_pages(site):
     assert [e.filled for e in events if isinstance(e, PageChange)] == [3, 3]
 
 
+def test_a_page_that_is_named_in_two_ways_is_one(site, monkeypatch):
+    (site / "i.html").write_text("<img src=a.jpg>")
+    (site / "blog" / "way.html").symlink_to(site / "i.html")
+    monkeypatch.chdir(site)
+    names = ["i.html", "./i.html", "blog/../i.html", str(site / "i.html"), "blog/way.html"]
+    changes = [e for e in fill_pages(names, Seer()) if isinstance(e, PageChange)]
+    assert [each.path for each in changes] == ["i.html"]
+    for each in changes:
+        each.write()
+    assert (site / "i.html").read_text() == f'<img alt="{said("a.jpg")}" src=a.jpg>'
+
+
 ATTRIBUTE = st.from_regex(
     r"""\A\s(?:title|class|data-x|width)=(?:"[^"<]{0,9}"|'[^'<]{0,9}'|[a-z0-9]{1,5})\Z"""
 )

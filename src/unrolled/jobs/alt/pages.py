@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 from unrolled.captioner import Captioners, Decoding
 from unrolled.errors import DataError, ImageError
 from unrolled.jobs.alt.images import PageImage, attribute, read_page
-from unrolled.jobs.whole_files import read_file, replace_file
+from unrolled.jobs.whole_files import read_file, read_with_state, replace_file
 
 MOST_BYTES = 16 << 20
 """Of a page that is read."""
@@ -90,10 +90,11 @@ class PageChange(NamedTuple):
         DataError
             If it cannot be written, or has changed since it was read.
         """
-        if read_file(self.path, MOST_BYTES) != self.before:
+        data, state = read_with_state(self.path, MOST_BYTES)
+        if data != self.before:
             raise DataError(f"{self.path}: changed since it was read; nothing was written to it")
         try:
-            replace_file(self.path, self.after)
+            replace_file(self.path, self.after, read=state)
         except OSError as error:
             raise DataError(f"{self.path}: cannot be written ({error.strerror})") from error
 
@@ -113,6 +114,7 @@ def fill_pages(
     Parameters
     ----------
     pages : sequence of str
+        One that is named in two ways is one.
     captioners : Captioners
     root : str, optional
         The folder that the site is in, where addresses that begin with a slash begin.
@@ -134,7 +136,7 @@ def fill_pages(
     DataError
         If a page cannot be read.
     """
-    read = {path: read_file(path, MOST_BYTES) for path in pages}
+    read = _read(pages)
     wanted: list[tuple[str, PageImage, Path]] = []
     for path, data in read.items():
         for each in _files(path, data, root):
@@ -161,6 +163,19 @@ def fill_pages(
             texts.setdefault(path, []).append((image.position, captions[file]))
     for path, found in texts.items():
         yield PageChange(path, read[path], _filled(read[path], found), len(found))
+
+
+def _read(pages: Sequence[str]) -> dict[str, bytes]:
+    """Read each page once, under the first of its names."""
+    read: dict[str, bytes] = {}
+    seen: set[str] = set()
+    for path in pages:
+        data = read_file(path, MOST_BYTES)
+        file = os.path.realpath(path)
+        if file not in seen:
+            seen.add(file)
+            read[path] = data
+    return read
 
 
 def _filled(data: bytes, texts: Sequence[tuple[int, str]]) -> bytes:
