@@ -173,6 +173,18 @@ def test_alt_texts_of_people_are_left_alone_and_counted(caption, album):
     assert b"Grandmother" not in (album / "04.jpg").read_bytes().partition(b"dc:description")[0]
 
 
+def test_an_alt_text_that_overwrite_leaves_beside_ours_is_told(caption, album):
+    write_photo(str(album / "04.jpg"), "Grandmother at the lake")
+    said = caption(album, "--sidecar", "--overwrite")
+    assert said.code == 0
+    assert said.err == (
+        "photos with one alt text inside and another beside them: 1; --overwrite with both "
+        "--sidecar and --write-metadata replaces both.\n"
+    )
+    assert b"Grandmother" in (album / "04.jpg").read_bytes()
+    assert (album / "04.jpg.xmp").exists()
+
+
 def test_a_photo_that_cannot_be_written_to_stops_or_is_told(caption, album, tmp_path):
     sidecar = album / "00.jpg.xmp"
     sidecar.write_text("my novel")

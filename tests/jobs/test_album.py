@@ -8,7 +8,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from albums import Seer, pixels, write_album
+from albums import Seer, photo_bytes, pixels, write_album
 
 from unrolled.errors import ImageError, MetadataError
 from unrolled.jobs.album import Writing, caption_album
@@ -103,6 +103,78 @@ def test_a_photo_that_changes_while_it_is_captioned_is_captioned_again(album, tm
     seer = Seer()
     run(album, tmp_path / "j", seer, places=("photo",))
     assert list(seer.said) == ["002.webp"]
+
+
+@pytest.mark.parametrize("captioned_before", [True, False])
+def test_a_photo_that_is_replaced_gets_no_caption_of_the_one_before(
+    album, tmp_path, monkeypatch, captioned_before
+):
+    path, other = Path(album[2]), photo_bytes(9, "WEBP")
+
+    class Slow(Seer):
+        def photo_candidates(self, paths, **options):
+            for each, captions in super().photo_candidates(paths, **options):
+                if each == path:
+                    path.write_bytes(other)
+                yield each, captions
+
+    plain = Journal.captions
+
+    def slowly(journal, each):
+        path.write_bytes(other)
+        return plain(journal, each)
+
+    with monkeypatch.context() as patch:
+        if captioned_before:
+            run(album, tmp_path / "j")
+            patch.setattr(Journal, "captions", slowly)
+        events, _ = run(album, tmp_path / "j", Slow(), places=BOTH)
+    problems = [str(e.problem) for e in events if e.problem]
+    assert problems == [f"{path}: changed since it was looked at; no alt text was written for it"]
+    assert events[-1].done == events[-1].total == 10
+    assert path.read_bytes() == other
+    assert not Path(f"{path}.xmp").exists()
+    seer = Seer()
+    _, found = run(album, tmp_path / "j", seer, places=BOTH)
+    assert seer.said == {path.name: 1}
+    assert found[str(path)] == run([album[2]], tmp_path / "other")[1][str(path)]
+    assert found[str(path)][0].text.encode() in path.read_bytes()
+
+
+def test_a_photo_that_changes_amid_the_writing_is_captioned_again(album, tmp_path, monkeypatch):
+    path, other = Path(album[2]), photo_bytes(9, "WEBP")
+    plain = metadata.replace_file
+
+    def slowly(place, data, **options):
+        if place == path:
+            path.write_bytes(other)
+        plain(place, data, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(metadata, "replace_file", slowly)
+        events, _ = run(album, tmp_path / "j", places=("photo",), skip_bad=True)
+    assert [str(e.problem) for e in events if e.problem] == [
+        f"{path}: changed since it was read; nothing was written to it"
+    ]
+    assert path.read_bytes() == other
+    seer = Seer()
+    run(album, tmp_path / "j", seer, places=("photo",))
+    assert seer.said == {path.name: 1}
+
+
+def test_two_alt_texts_of_a_photo_are_told_unless_both_are_written(album, tmp_path):
+    metadata.write_photo(album[2], "Grandmother at the lake")
+    metadata.write_sidecar(album[4], "Grandfather by the sea")
+
+    def told(name, *places):
+        events, _ = run(album, tmp_path / name, places=places, overwrite=True)
+        return [e.two for e in events[1:]]
+
+    assert told("j", "sidecar") == [n == 2 for n in range(10)]
+    assert b"Grandmother" in Path(album[2]).read_bytes()
+    assert not any(told("j", "sidecar", "photo"))
+    metadata.write_sidecar(album[6], "A child asleep", True)
+    assert told("other", "photo") == [n == 6 for n in range(10)]
 
 
 def test_captions_of_an_earlier_run_are_written_later_and_not_made_again(album, tmp_path):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import stat
 import struct
 import zlib
@@ -281,6 +282,51 @@ def test_a_photo_that_may_not_be_written_to_is_not_replaced(tmp_path, monkeypatc
     with pytest.raises(MetadataError, match=r"a\.jpg: cannot be written \(Permission denied\)"):
         write_photo(str(path), "a dog")
     assert path.read_bytes() == SAMPLES["plain.jpg"]
+
+
+@pytest.mark.parametrize("write", [write_photo, write_sidecar])
+@pytest.mark.parametrize("how", ["in place", "another of its size and time", "deleted"])
+def test_what_is_saved_meanwhile_stays(tmp_path, monkeypatch, write, how):
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(SAMPLES["plain.jpg"])
+    write_sidecar(str(photo), "by hand")
+    place = photo if write is write_photo else Path(sidecar_of(str(photo)))
+    saved = place.read_bytes()[::-1] + (b"more" if how == "in place" else b"")
+
+    def save(_):
+        if how == "in place":
+            place.write_bytes(saved)
+        elif how == "deleted":
+            place.unlink()
+        else:
+            other = tmp_path / "other"
+            other.write_bytes(saved)
+            os.utime(other, ns=(place.stat().st_atime_ns, place.stat().st_mtime_ns))
+            other.replace(place)
+
+    monkeypatch.setattr(os, "fsync", save)
+    with pytest.raises(
+        MetadataError,
+        match=rf"{re.escape(str(place))}: changed since it was read; nothing was written to it",
+    ):
+        write(str(photo), "a dog", True)
+    assert not list(tmp_path.glob(".*"))
+    assert place.exists() == (how != "deleted")
+    assert how == "deleted" or place.read_bytes() == saved
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are others there")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_nobody_else_may_look_into_a_photo_while_it_is_written(tmp_path, monkeypatch, mode):
+    path, modes = tmp_path / "a.jpg", []
+    path.write_bytes(SAMPLES["plain.jpg"])
+    path.chmod(mode)
+    monkeypatch.setattr(
+        os, "fsync", lambda file: modes.append(stat.S_IMODE(os.fstat(file).st_mode))
+    )
+    write_photo(str(path), "a dog")
+    assert modes == [0o600]
+    assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF"])

@@ -98,7 +98,8 @@ def caption(
         bool,
         typer.Option(
             "--overwrite",
-            help="With these two: also where there is an alt text, which is left alone otherwise.",
+            help="With these two: also where there is an alt text, which is left alone otherwise. "
+            "With one of them, an alt text in the other place stays.",
             rich_help_panel=ALBUMS,
         ),
     ] = False,
@@ -147,7 +148,7 @@ def _show(
     events: Iterator[AlbumProgress], unfindable: int, journal: Path | None
 ) -> tuple[AlbumProgress, bool]:
     """Show photos being captioned; gives back how far it came, and whether Ctrl-C ended it."""
-    last, left, stopped = AlbumProgress(0, 0), 0, False
+    last, left, two, stopped = AlbumProgress(0, 0), 0, 0, False
     with Bar("Captioning") as bar:
         try:
             for event in events:
@@ -155,6 +156,7 @@ def _show(
                     say(f"{event.done:,} of {event.total:,} photos were done before.")
                 last = event
                 left += event.left
+                two += event.two
                 if event.problem:
                     say(f"skipped: {event.problem}")
                 bar.update(event.done + unfindable, event.total + unfindable)
@@ -165,6 +167,11 @@ def _show(
             raise type(error)(
                 f"{error}\n       {kept}. Pass --skip-bad to go on with the others."
             ) from error
+    if two:
+        say(
+            f"photos with one alt text inside and another beside them: {two:,}; --overwrite with "
+            "both --sidecar and --write-metadata replaces both."
+        )
     if left:
         say(f"left alone: {left:,} photos that have an alt text; --overwrite replaces it.")
     return last._replace(total=last.total + unfindable), stopped

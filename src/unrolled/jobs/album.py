@@ -16,7 +16,7 @@ from unrolled.captioner import Caption, Captioners, Decoding
 from unrolled.errors import ImageError, MetadataError
 from unrolled.jobs.journal import Journal
 from unrolled.jobs.journal_lines import NOWHERE, Entry, PhotoFile
-from unrolled.jobs.metadata.photos import PLACES
+from unrolled.jobs.metadata.photos import PLACES, Wrote
 from unrolled.rebuilding import scaling_to_save
 
 
@@ -31,12 +31,16 @@ class AlbumProgress(NamedTuple):
         Why the latest photo was left out, or its alt text not written.
     left : bool
         Whether there was an alt text somewhere that it was to be written to, which was left alone.
+    two : bool
+        Whether it now has two alt texts that differ, one in it and one in its sidecar, of which one
+        was not to be written.
     """
 
     done: int
     total: int
     problem: ImageError | MetadataError | None = None
     left: bool = False
+    two: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,24 +208,40 @@ class _Run:
     ) -> AlbumProgress:
         """Write a photo's alt text where it is missing, and then its line."""
         entry = entry or Entry(0, 0, NOWHERE, NOWHERE, 0, 0)
+        if _now(photo) != photo:
+            return self._keep_outdated(photo, captions, entry)
         written, left = set(entry.written), set(entry.left)
-        problem = None
-        was_as_captioned = _now(photo) == photo
+        problem, two = None, False
         for place in self.writing.missing(entry):
             try:
                 wrote = PLACES[place](photo.path, captions[0].text, self.writing.overwrite)
             except MetadataError as error:
                 problem = error
                 continue
+            two = wrote is Wrote.BESIDE_ANOTHER  # unless that place is the next
             left.discard(place)
             (written if wrote else left).add(place)
-        if was_as_captioned:  # what has changed since is our writing
+        if "photo" in written - entry.written:  # what has changed since is our writing
             photo = _now(photo)
         self.journal.append(photo, captions, frozenset(written), frozenset(left))
         if problem is not None and not self.skip_bad:
             raise problem
         self.done += 1
-        return AlbumProgress(self.done, self.total, problem, bool(left & set(self.writing.places)))
+        was_left = bool(left & set(self.writing.places))
+        return AlbumProgress(self.done, self.total, problem, was_left, two)
+
+    def _keep_outdated(
+        self, photo: PhotoFile, captions: Sequence[Caption], entry: Entry
+    ) -> AlbumProgress:
+        """Write the line of a photo that is another by now: of what it was, so it is not done."""
+        self.journal.append(photo, captions, entry.written, entry.left)
+        self.done += 1
+        problem = None
+        if self.writing.missing(entry):
+            problem = MetadataError(
+                f"{photo.path}: changed since it was looked at; no alt text was written for it"
+            )
+        return AlbumProgress(self.done, self.total, problem)
 
     def leave_out(self, bad: list[ImageError]) -> Iterator[AlbumProgress]:
         """Tell of the photos that could not be read."""

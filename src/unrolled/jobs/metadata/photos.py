@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import io
 import os
 from collections.abc import Callable, Mapping
@@ -12,12 +13,23 @@ from unrolled.errors import DataError, MetadataError
 from unrolled.jobs.metadata import jpeg, png, webp
 from unrolled.jobs.metadata.xmp import Packet, clean
 from unrolled.jobs.metadata.xmp_reading import MOST_BYTES
-from unrolled.jobs.whole_files import read_file, replace_file
+from unrolled.jobs.whole_files import FileState, read_with_state, replace_file
 from unrolled.vision.photos import MAX_BYTES, known_formats, quietly
 
 _EXIF_DESCRIPTION = 270
 _IPTC_CAPTION = (2, 120)
 _IN_PNG = (b"eXIf", b"Description", b"Raw profile type")
+
+
+class Wrote(enum.IntEnum):
+    """What came of writing an alt text."""
+
+    NOTHING = 0
+    """There is another, which has been left alone."""
+    IT = 1
+    """It stands there, now or already."""
+    BESIDE_ANOTHER = 2
+    """It stands there, and another in the other place: in the photo, or in its sidecar."""
 
 
 def sidecar_of(path: str) -> str:
@@ -37,7 +49,7 @@ def sidecar_of(path: str) -> str:
     return f"{path}.xmp"
 
 
-def write_sidecar(path: str, text: str, overwrite: bool = False) -> bool:
+def write_sidecar(path: str, text: str, overwrite: bool = False) -> Wrote:
     """Write a photo's alt text to its sidecar, and its description if it has none.
 
     Parameters
@@ -50,31 +62,35 @@ def write_sidecar(path: str, text: str, overwrite: bool = False) -> bool:
 
     Returns
     -------
-    bool
-        False where there is another alt text, which has been left alone.
+    Wrote
+        False, as a condition, where another alt text has been left alone.
 
     Raises
     ------
     MetadataError
-        If the sidecar cannot be read or written.
+        If the sidecar cannot be read or written, or changes meanwhile.
     """
     place = sidecar_of(path)
-    data = _read(path)
+    data, _ = _read(path)
     inside, described = _inside(data)
+    state = None
     try:
-        there = Packet(_read(place, MOST_BYTES)) if os.path.lexists(place) else None
-        packet = there or Packet.empty()
-        said = packet.alt_text or (inside.alt_text if inside else "")
+        packet = Packet.empty()
+        if os.path.lexists(place):
+            there, state = _read(place, MOST_BYTES)
+            packet = Packet(there)
+        elsewhere = inside.alt_text if inside else ""
+        said = packet.alt_text or elsewhere
         if said and not overwrite and (packet.alt_text or said != clean(text)):
-            return said == clean(text)
+            return Wrote(said == clean(text))
         new = packet.with_alt_text(text, describe=not described)
     except MetadataError as error:
         raise _about(place, error) from error
-    _replace(place, new, keep_times=False)
-    return True
+    _replace(place, new, state, keep_times=False)
+    return _beside(elsewhere, text)
 
 
-def write_photo(path: str, text: str, overwrite: bool = False) -> bool:
+def write_photo(path: str, text: str, overwrite: bool = False) -> Wrote:
     """Write a photo's alt text into it, and its description if it has none.
 
     Its pixels and all else in it stay byte for byte, and it keeps its mode and its time.
@@ -89,16 +105,16 @@ def write_photo(path: str, text: str, overwrite: bool = False) -> bool:
 
     Returns
     -------
-    bool
-        False where there is another alt text, which has been left alone.
+    Wrote
+        False, as a condition, where another alt text has been left alone.
 
     Raises
     ------
     MetadataError
-        If it is of another kind, damaged, has metadata that cannot be added to, or cannot be
-        written.
+        If it is of another kind, damaged, has metadata that cannot be added to, cannot be written,
+        or changes meanwhile.
     """
-    data = _read(path)
+    data, state = _read(path)
     container = _container(data)
     if container is None:
         raise MetadataError(
@@ -107,22 +123,27 @@ def write_photo(path: str, text: str, overwrite: bool = False) -> bool:
     try:
         there = container.read_packet(data)
         packet = Packet.empty() if there is None else Packet(there)
-        said = packet.alt_text or _said_beside(path)
+        elsewhere = _said_beside(path)
+        said = packet.alt_text or elsewhere
         if said and not overwrite and (packet.alt_text or said != clean(text)):
-            return said == clean(text)
+            return Wrote(said == clean(text))
         described = packet.described or _described_elsewhere(data)
         new = container.write_packet(data, packet.with_alt_text(text, describe=not described))
     except MetadataError as error:
         raise _about(path, error, "; use --sidecar for it") from error
-    _replace(path, new, keep_times=True)
-    return True
+    _replace(path, new, state, keep_times=True)
+    return _beside(elsewhere, text)
 
 
-PLACES: Mapping[str, Callable[[str, str, bool], bool]] = {
+PLACES: Mapping[str, Callable[[str, str, bool], Wrote]] = {
     "sidecar": write_sidecar,
     "photo": write_photo,
 }
 """Where alt text is written, by what a journal calls it."""
+
+
+def _beside(other: str, text: str) -> Wrote:
+    return Wrote.IT if other in ("", clean(text)) else Wrote.BESIDE_ANOTHER
 
 
 def _inside(data: bytes) -> tuple[Packet | None, bool]:
@@ -139,7 +160,8 @@ def _inside(data: bytes) -> tuple[Packet | None, bool]:
 def _said_beside(path: str) -> str:
     """Give the alt text of a photo's sidecar, if there is one that can be read."""
     try:
-        return Packet(_read(sidecar_of(path), MOST_BYTES)).alt_text
+        data, _ = _read(sidecar_of(path), MOST_BYTES)
+        return Packet(data).alt_text
     except MetadataError:
         return ""
 
@@ -167,16 +189,18 @@ def _described_elsewhere(data: bytes) -> bool:
     return any(text.strip(b" \0\t\r\n") for text in texts)
 
 
-def _read(path: str, most: int = MAX_BYTES) -> bytes:
+def _read(path: str, most: int = MAX_BYTES) -> tuple[bytes, FileState]:
     try:
-        return read_file(path, most)
+        return read_with_state(path, most)
     except DataError as error:
         raise MetadataError(str(error)) from error
 
 
-def _replace(path: str, data: bytes, *, keep_times: bool) -> None:
+def _replace(path: str, data: bytes, state: FileState | None, *, keep_times: bool) -> None:
     try:
-        replace_file(Path(path), data, keep_times=keep_times)
+        replace_file(Path(path), data, keep_times=keep_times, read=state)
+    except DataError as error:
+        raise MetadataError(str(error)) from error
     except OSError as error:
         raise MetadataError(f"{path}: cannot be written ({error.strerror})") from error
 
