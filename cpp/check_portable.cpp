@@ -2,6 +2,7 @@
 // Built and run by scripts/check_aarch64. Exit status 0 where all agree.
 #include <cmath>
 #include <cstdio>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -76,7 +77,7 @@ void check_lstm(const Kernels& kernels, long N, long D, long H) {
     Floats x = draw(N * D), Wx = draw(D * 4 * H, 0.3f), Wh = draw(H * 4 * H, 0.2f), b = draw(4 * H);
     const Floats h0 = draw(N * H), c0 = draw(N * H), dh = draw(N * H);
     Floats h(N * H), gates(S * N * 64), c(S * N * 16);
-    kernels.lstm_forward[kFloat32]({1, N, N, D, H, sizes, x.data(), Wx.data(), Wh.data(), b.data(), h0.data(),
+    kernels.lstm_forward[kFloat32]({1, N, N, D, H, H, sizes, x.data(), Wx.data(), Wh.data(), b.data(), h0.data(),
                                     c0.data(), h.data(), gates.data(), c.data(), nullptr});
     std::vector<double> want(N * H);
     lstm_loss(x, Wx, Wh, b, h0, c0, dh, N, D, H, &want);
@@ -105,6 +106,31 @@ void check_lstm(const Kernels& kernels, long N, long D, long H) {
     dWx.resize(2 * H), dWh.resize(2 * H);
     hold("lstm backward, dWx", dWx, differences(Wx, 2 * H));
     hold("lstm backward, dWh", dWh, differences(Wh, 2 * H));
+}
+
+// A step whose weight is packed and whose word is looked up, and that reads D numbers beside its state.
+void check_packed_step(const Kernels& kernels, long N, long D, long H) {
+    const long K = H + D, sizes[] = {N};
+    const Floats beside = draw(N * D), Wbeside = draw(D * 4 * H, 0.3f), Wh = draw(H * 4 * H, 0.2f);
+    const Floats h0 = draw(N * H), c0 = draw(N * H), table = draw(4 * H);
+    Floats weight(Wh), reads(N * K), h(N * H), c(N * H);
+    weight.insert(weight.end(), Wbeside.begin(), Wbeside.end());
+    for (long n = 0; n < N; ++n)
+        for (long k = 0; k < K; ++k) reads[n * K + k] = k < H ? h0[n * H + k] : beside[n * D + k - H];
+    PackArgs pack{{weight.data(), 4 * H, false}, K, 4 * H, nullptr};
+    const size_t bytes = kernels.lstm_pack[kFloat32](pack);
+    std::unique_ptr<char[]> room(new char[bytes + 64]);
+    pack.to = room.get() + (64 - reinterpret_cast<size_t>(room.get()) % 64);
+    kernels.lstm_pack[kFloat32](pack);
+    const std::vector<long> words(N, 0);
+    RecurrentArgs args{};
+    args.T = 1, args.N = args.P = N, args.H = H, args.K = K, args.sizes = sizes;
+    args.h0 = reads.data(), args.c0 = c0.data(), args.h = h.data(), args.c_rows = c.data();
+    args.packed = pack.to, args.table = table.data(), args.words = words.data();
+    kernels.lstm_forward[kFloat32](args);
+    std::vector<double> want(N * H);
+    lstm_loss(beside, Wbeside, Wh, table, h0, c0, c0, N, D, H, &want);
+    hold("packed lstm step", h, want);
 }
 
 void check_cross_entropy(const Kernels& kernels, long P, long H, long V) {
@@ -144,6 +170,7 @@ int main() {
         set_threads(threads);
         check_product(kernels, 37, 29, 600);
         check_lstm(kernels, 7, 5, 19);
+        check_packed_step(kernels, 7, 5, 19);
         check_cross_entropy(kernels, 23, 11, 301);
     }
     set_threads(1);

@@ -126,7 +126,7 @@ struct ForwardJob {
             E::pack_a(panel, 0, args.h0 + row * K, K, false, (int)rows, K);
             if (E::kDepth == 1 && depth > K) E::pack_a(panel, K, args.h0, 0, false, 0, depth - K);
             // The other buffer gets its values step by step, but its padding only here.
-            E::pack_a(states[1] + p * E::size_a(depth), 0, args.h0, 0, false, 0, depth);
+            if (args.T > 1) E::pack_a(states[1] + p * E::size_a(depth), 0, args.h0, 0, false, 0, depth);
         }
         const long first = share.first * kStrips, last = at_most(share.last * kStrips, strips(H));
         if (c0) to_strips(c0, args.c0, args.N, H, first, last);

@@ -58,9 +58,8 @@ def rebuild_model(
     if saved.keys() & set(SCALING):
         wanted |= dict.fromkeys(SCALING, (config["input_dim"],))
     _check_shapes(wanted, saved, path)
-    model = CaptioningRNN(vocabulary.word_to_idx, **config, seed=0)
-    for name in model.params:
-        model.params[name] = saved[name].astype(model.dtype, copy=False)
+    params = {name: value for name, value in saved.items() if name not in SCALING}
+    model = CaptioningRNN(vocabulary.word_to_idx, **config, params=params)
     if saved.keys() & set(SCALING):
         model.scaling = FeatureScaling(*(saved[name].astype(np.float32) for name in SCALING))
     return model

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from small_world import SPECIAL
-from unrolled.captioner import Captioner
+from unrolled.captioner import Captioner, Decoding, Wishes
 from unrolled.data import FeatureStore, tokenize
 
 
@@ -116,6 +116,10 @@ def test_groups_share_a_beam_that_nobody_named(caption):
     )
 
 
+def test_groups_that_cannot_share_the_widest_beam_share_a_narrower_one():
+    assert Wishes({"groups": 3}).over(Decoding(width=100)).width == 99
+
+
 def test_two_models_speak_together(caption, captioner_folder):
     alone = json.loads(caption().out)
     twice = json.loads(caption("--model", captioner_folder).out)
@@ -125,7 +129,6 @@ def test_two_models_speak_together(caption, captioner_folder):
 
 
 def test_models_of_other_words_do_not(caption, tmp_path, captioner_folder):
-    from unrolled.captioner import Decoding
     from unrolled.data import Vocabulary
     from unrolled.model import CaptioningRNN
 

@@ -43,7 +43,7 @@ def test_a_forced_path_passes_the_layers_tests(name):
     said = run("-c", SAY, UNROLLED_KERNELS=name)
     assert said.stdout == f"{name}: UNROLLED_KERNELS asks for it\n", said.stderr
     # Those in float32: in float64 it is always NumPy's text that runs.
-    tests = ["tests/layers/test_layers_dtypes.py", "tests/model/test_model_sample.py"]
+    tests = ["tests/layers/test_layers_dtypes.py", "tests/model/test_model_ready.py"]
     done = run("-m", "pytest", "-q", "-x", *tests, UNROLLED_KERNELS=name)
     assert done.returncode == 0, done.stdout
 

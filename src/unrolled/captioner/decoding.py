@@ -23,8 +23,11 @@ from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
 from unrolled.layers.precision import choose_precision
 
+WIDEST = 100
+"""Captions of a photo at most that a search holds."""
+
 _COUNTS = {
-    "width": (1, 100),
+    "width": (1, WIDEST),
     "max_length": (1, 1000),
     "min_length": (0, 1000),
     "no_repeat_ngram": (0, 1000),

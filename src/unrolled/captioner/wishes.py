@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from unrolled.captioner.decoding import Decoding
+from unrolled.captioner.decoding import WIDEST, Decoding
 from unrolled.errors import InputError
 
 FOR_SEARCH = ("length_norm", "groups", "diversity")
@@ -65,7 +65,8 @@ class Wishes:
             base["width"] = max(own.width, count or 1) if beam is None else beam
             groups = changes.get("groups", base["groups"])
             if beam is None and groups > 0:  # a beam that nobody named is one that groups can share
-                base["width"] += -base["width"] % groups
+                wider = base["width"] + -base["width"] % groups
+                base["width"] = wider if wider <= WIDEST else WIDEST // groups * groups
             if "length_norm" in changes:
                 base["consensus"] = False
             elif changes.get("consensus"):

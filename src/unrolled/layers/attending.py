@@ -49,7 +49,7 @@ class Scorer(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """What `look_back` needs: alphas (P, L), what each location weighed, and the gate's caches."""
+    """What `unlooking` needs: alphas (P, L), what each location weighed, and the gate's caches."""
 
     A: Array
     keys: Array

@@ -40,7 +40,7 @@ from unrolled.layers.speaking import ReadySpeaker
 from unrolled.layers.stack import stacked
 from unrolled.layers.vocabulary import BestWords
 from unrolled.model.options import check_count, check_options
-from unrolled.model.parameters import initial_params, parameter_shapes
+from unrolled.model.parameters import given_params, initial_params, parameter_shapes
 
 
 class LossAndGrads(NamedTuple):
@@ -98,6 +98,8 @@ class CaptioningRNN:
         weights in float32, which is faster where the CPU has units for it (Kalamkar et al. 2019);
         ``"auto"`` is resolved here to bfloat16 where the CPU has and the model gains, else to
         float32. Captions are said in float32 unless `ready` is told otherwise.
+    params : mapping of str to array, optional
+        What `params` begins as, all of it, instead of fresh weights.
 
     Attributes
     ----------
@@ -142,6 +144,7 @@ class CaptioningRNN:
         forget_bias: float = 0.0,
         tie_weights: bool = False,
         precision: str = "float32",
+        params: Mapping[str, Array] | None = None,
     ) -> None:
         check_count("CaptioningRNN", "input_dim", input_dim, least=1)
         if seed is not None:
@@ -188,6 +191,9 @@ class CaptioningRNN:
             num_layers,
             **options,
         )
+        if params is not None:
+            self.params = given_params("CaptioningRNN", shapes, self.dtype, params)
+            return
         self.params = initial_params(shapes, self.dtype, seed)
         if forget_bias:
             for name in ("b", *(f"b_{layer}" for layer in range(2, num_layers + 1))):
@@ -195,7 +201,7 @@ class CaptioningRNN:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments but for the vocabulary, seed and initial bias, for JSON."""
+        """The constructor's arguments for JSON, without vocabulary and what weights begin as."""
         D, H = self.params["W_proj"].shape
         return {
             "input_dim": D,
@@ -381,9 +387,10 @@ class CaptioningRNN:
         Parameters
         ----------
         precision : "float32", "bfloat16" or "auto"
-            Of what the products of the features, of an RNN or LSTM where it is compiled, and of
-            the vocabulary layer multiply; sums, and so log-probabilities, are float32. Faster
-            where the CPU has bfloat16 units; ``"auto"`` takes them where training would.
+            Of what the products of the features, of the recurrence where a cell's steps are
+            compiled, and of the vocabulary layer multiply; attention and sums, and so
+            log-probabilities, are float32. Faster where the CPU has bfloat16 units; ``"auto"``
+            takes them where training would.
 
         Returns
         -------

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
 from unrolled.layers.cells import CELLS, variant
 from unrolled.layers.stack import stacked
@@ -79,3 +80,41 @@ def initial_params(
             scale = 100 if name == "W_embed" else np.sqrt(shape[0])
             params[name] = (rng.standard_normal(shape) / scale).astype(dtype)
     return params
+
+
+def given_params(
+    where: str,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: np.dtype[Any],
+    given: Mapping[str, Array],
+) -> dict[str, Array]:
+    """Take weights that somebody has, in the model's dtype.
+
+    Parameters
+    ----------
+    where : str
+        Who asks, for the message.
+    shapes : mapping of str to tuple of int
+        From `parameter_shapes`.
+    dtype : dtype
+    given : mapping of str to array
+
+    Returns
+    -------
+    dict of str to array
+        In the order of the shapes; the arrays themselves where they are of that dtype.
+
+    Raises
+    ------
+    InputError
+        If they are not of those names and shapes.
+    """
+    came = {name: value.shape for name, value in given.items()}
+    different = [
+        f"{name}: expected {shapes.get(name, 'nothing')}, got {came.get(name, 'nothing')}"
+        for name in sorted(shapes.keys() | came.keys())
+        if shapes.get(name) != came.get(name)
+    ]
+    if different:
+        raise InputError(f"{where}: params do not fit ({'; '.join(different)})")
+    return {name: given[name].astype(dtype, copy=False) for name in shapes}
