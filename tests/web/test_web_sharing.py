@@ -151,3 +151,19 @@ def test_a_desk_that_is_closed_gives_what_is_left_and_ends():
     waiting.start()
     waiting.join(10)
     assert ended == [[]]
+
+
+def test_a_frame_that_is_cut_anywhere_ends_the_worker():
+    frame = wire.pack({"drop": True, "task": 1})
+    for cut in range(len(frame)):
+        desk = Desk(Looks(), 1)
+        desk.listen(io.BytesIO(frame[:cut]))
+        assert desk.take() == []
+
+
+def test_a_desk_is_closed_by_whatever_ends_its_listening():
+    desk = Desk(Looks(), 1)
+    with pytest.raises(KeyError):
+        desk.listen(io.BytesIO(wire.pack({"no": "task"})))
+    assert desk._closed
+    assert desk.take() == []

@@ -41,14 +41,14 @@ def read(stream: BinaryIO) -> tuple[Header, bytes] | None:
     Returns
     -------
     header, body
-        Or None where the stream has ended.
+        Or None where the stream has ended, be it within a frame.
     """
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
     head, body = _LENGTHS.unpack(lengths)
     text, rest = stream.read(head), stream.read(body)
-    return (json.loads(text), rest) if len(rest) == body else None
+    return (json.loads(text), rest) if len(text) == head and len(rest) == body else None
 
 
 async def receive(stream: asyncio.StreamReader) -> Header:

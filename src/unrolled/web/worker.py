@@ -90,18 +90,23 @@ class Desk:
         ----------
         stream : binary file
         """
-        while frame := wire.read(stream):
-            header, photo = frame
-            task = header["task"]
-            if header.get("drop"):
-                self._drop(task)
-                continue
-            decoded = self._threads.submit(self._eyes.decode, photo, max_pixels=self._max_pixels)
-            with self._changed:
-                self._waiting[task] = Waiting(task, header, decoded)
-            decoded.add_done_callback(lambda _: self._wake())
-        self._closed = True
-        self._wake()
+        try:
+            while frame := wire.read(stream):
+                self._put(*frame)
+        finally:  # whatever came: a worker that hears nothing more is to end
+            self._closed = True
+            self._wake()
+
+    def _put(self, header: wire.Header, photo: bytes) -> None:
+        """Take in a photo, or the word that nobody waits for it any more."""
+        task = header["task"]
+        if header.get("drop"):
+            self._drop(task)
+            return
+        decoded = self._threads.submit(self._eyes.decode, photo, max_pixels=self._max_pixels)
+        with self._changed:
+            self._waiting[task] = Waiting(task, header, decoded)
+        decoded.add_done_callback(lambda _: self._wake())
 
     def take(self) -> list[Waiting]:
         """Wait for photos, and take those that are decoded and are to be captioned alike.
