@@ -46,14 +46,15 @@ class Settings:
     request_photos, request_bytes : int
         Of one request at most.
     queue : int
-        Photos that wait or are worked on at most; what comes beyond is told to come again.
+        Photos that wait or are worked on at most; what comes beyond is told to come again. It holds
+        those of one request.
     seconds : int
         For a request to arrive, and as long again for its answer.
 
     Raises
     ------
     InputError
-        If a number is out of range, or the token is too short.
+        If a number is out of range, the queue holds no whole request, or the token is too short.
     """
 
     models: tuple[str, ...] = ()
@@ -74,6 +75,11 @@ class Settings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"serve: {name} must be from {low:,} to {high:,}, got {value:,}")
+        if self.queue < self.request_photos:
+            raise InputError(
+                f"serve: a queue of {self.queue:,} never takes a request of {self.request_photos:,} "
+                "photos; raise --queue or lower --request-photos"
+            )
         if self.token is not None and (
             len(self.token) < LEAST_TOKEN
             or not all("!" <= character <= "~" for character in self.token)
