@@ -135,14 +135,19 @@ def test_the_service_outlives_both_of_its_workers(running, photo):
     assert running.post(photo).status == 200
 
 
-def test_what_was_taken_is_finished_before_the_end(serving, photo):
-    with serving() as ending, ThreadPoolExecutor(1) as clients:
+@pytest.mark.parametrize("to", ["the service", "its workers too"])
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_what_was_taken_is_finished_before_the_end(serving, photo, stop, to):
+    with serving() as ending, ThreadPoolExecutor(4) as clients:
+        both_there(ending)
         with ending.worker_stopped():
-            reply = clients.submit(ending.post, photo)
-            until(lambda: ending.count(WAITING) == 1)
-            ending.process.terminate()
+            replies = [clients.submit(ending.post, photo) for _ in range(4)]
+            until(lambda: ending.count(WAITING) == 4)
+            workers = ending.workers if to == "its workers too" else []
+            for process in (*workers, ending.process.pid):  # a group's signal reaches all
+                os.kill(process, stop)
             time.sleep(0.3)
-        assert reply.result().status == 200
+        assert {reply.result().status for reply in replies} == {200}
         ending.process.wait(30)
         assert "Traceback" not in "".join(ending.said)
 

@@ -237,7 +237,8 @@ def describe(captioners: Captioners, models: Sequence[str | None]) -> list[wire.
 
 def main() -> None:
     """Load the captioners that the first frame names, then answer until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which closes stdin
+    for stop in (signal.SIGINT, signal.SIGTERM):  # they are for the service, which closes stdin
+        signal.signal(stop, signal.SIG_IGN)
     frames, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
 
