@@ -16,6 +16,7 @@ from unrolled.web.settings import Settings
 
 _START_SECONDS = 120
 _END_SECONDS = 5
+_CHUNK = 1 << 16
 
 Pipe = TypeVar("Pipe", asyncio.StreamReader, asyncio.StreamWriter)
 
@@ -114,17 +115,29 @@ class WorkerProcess:
             self._process.kill()
 
     async def close(self) -> None:
-        """Let it end, and do not wait long for that."""
+        """Let it end, and do not wait long for that.
+
+        What it still says is read, for nothing: it would wait for somebody who reads it, and its
+        end is not told before all of it has been.
+        """
         _stream(self._process.stdin).close()
+        reading = asyncio.ensure_future(_read_out(_stream(self._process.stdout)))
         await asyncio.wait({self.ended}, timeout=_END_SECONDS)
         self.kill()
-        await self.ended
+        await asyncio.wait({self.ended}, timeout=_END_SECONDS)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
 def _stream(pipe: Pipe | None) -> Pipe:
     if pipe is None:  # never, as they are asked for; the types do not say so
         raise UnrolledError("serve: the worker has no pipes")
     return pipe
+
+
+async def _read_out(stream: asyncio.StreamReader) -> None:
+    while await stream.read(_CHUNK):
+        pass
 
 
 def _told(settings: Settings) -> wire.Header:
