@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 
 import pytest
 
@@ -18,20 +19,23 @@ from unrolled.web import connection
 HEAD = b"GET / HTTP/1.1\r\nHost: here\r\n"
 PATIENCE = 0.4
 """Seconds, here."""
+LARGE = 32 << 20
+"""Bytes of an answer: more than the sockets between hold."""
 
 
 async def answer(scope, receive, send):
     if scope["path"] == "/slow":
         await asyncio.sleep(3 * PATIENCE)
-    await send(
-        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
-    )
-    await send({"type": "http.response.body", "body": b"ok"})
+    body = bytes(LARGE) if scope["path"] == "/large" else b"ok"
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def talk(monkeypatch, speak):
     """Have a client speak to a server of connections."""
     monkeypatch.setattr(connection, "HEAD_SECONDS", PATIENCE)
+    monkeypatch.setattr(connection, "READ_SECONDS", PATIENCE)
     faults, writers = [], []
 
     async def run():
@@ -50,6 +54,7 @@ def talk(monkeypatch, speak):
                 writers.append(writer)
                 return reader, writer
 
+            connect.port, connect.connections = port, state.connections
             await asyncio.wait_for(speak(connect), timeout=30)
             for writer in writers:
                 writer.close()
@@ -172,5 +177,43 @@ def test_too_many_connections_are_told_so(monkeypatch):
         assert b"retry-after: 1" in head
         assert json.loads(body)["error"]["code"] == "busy"
         await ask(*first)
+
+    talk(monkeypatch, speak)
+
+
+@contextlib.asynccontextmanager
+async def asking(connect, path, times):
+    """Ask, and read nothing of the answers: a stream of asyncio's would."""
+    with socket.socket() as client:
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, ("127.0.0.1", connect.port))
+        await loop.sock_sendall(client, (HEAD.replace(b"/", path, 1) + b"\r\n") * times)
+        yield loop, client
+
+
+@pytest.mark.parametrize("times", [1, 3])  # closed with bytes that wait; in the midst of an answer
+def test_a_client_that_reads_nothing_is_given_up(monkeypatch, times):
+    async def speak(connect):
+        async with asking(connect, b"/large", times):
+            while not connect.connections:
+                await asyncio.sleep(PATIENCE / 10)
+            while connect.connections:
+                await asyncio.sleep(PATIENCE / 10)
+
+    talk(monkeypatch, speak)
+
+
+def test_a_client_that_reads_slowly_gets_all_of_its_answer(monkeypatch):
+    async def speak(connect):
+        async with asking(connect, b"/large", 1) as (loop, client):
+            began, read = loop.time(), 0
+            while read < LARGE:
+                chunk = await loop.sock_recv(client, LARGE // 100)
+                assert chunk
+                read += len(chunk)
+                while loop.time() - began < 5 * PATIENCE * read / LARGE:
+                    await asyncio.sleep(PATIENCE / 100)
+            assert loop.time() - began > 4 * PATIENCE
 
     talk(monkeypatch, speak)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import h11
 from fastapi.responses import JSONResponse
@@ -16,11 +17,17 @@ MOST_CONNECTIONS = 1000
 HEAD_SECONDS = 15
 """In which a request must have come whole, but for its body."""
 
+READ_SECONDS = 15
+LEAST_READ = 16 << 10
+"""Bytes that a client must have read in that time where they wait for it."""
+
 
 class Connection(H11Protocol):
-    """Closes where a request does not come: a slow client holds no place for ever."""
+    """Closes where a request does not come, or its answer is not read: no place is held for ever."""
 
     _hurry: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
+    _unread = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait for the first request."""
@@ -28,6 +35,7 @@ class Connection(H11Protocol):
         if len(self.connections) > MOST_CONNECTIONS:
             self.app = _too_many
         self._wait()
+        self._see_it_read()
 
     def data_received(self, data: bytes) -> None:
         """Go on with a request, or begin to wait for the rest of the next."""
@@ -38,6 +46,13 @@ class Connection(H11Protocol):
         """Wait no more."""
         super().connection_lost(exc)
         self._wait()
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def resume_writing(self) -> None:
+        """Send on: the client has read."""
+        super().resume_writing()
+        self._unread = math.inf
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words
         """Refuse what is no HTTP."""
@@ -60,6 +75,18 @@ class Connection(H11Protocol):
                 self._hurry = None
         elif self._hurry is None:
             self._hurry = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _see_it_read(self) -> None:
+        """Give up a client for whom bytes wait, and hardly fewer than when this was last called.
+
+        Closing does not: it waits until all is sent. Nothing is added to what waits where sending
+        is paused or the connection is closing, and elsewhere what waits keeps nobody.
+        """
+        if self.flow.write_paused or self.transport.is_closing():
+            before, self._unread = self._unread, self.transport.get_write_buffer_size()
+            if self._unread > before - LEAST_READ:
+                self.transport.abort()
+        self._reading = self.loop.call_later(READ_SECONDS, self._see_it_read)
 
 
 async def _too_many(scope: Message, receive: Receive, send: Send) -> None:
