@@ -46,7 +46,7 @@ async def _run(settings: Settings, on_ready: Callable[[str], None]) -> None:
         log_level="warning",
         server_header=False,
         backlog=_WAITING_CONNECTIONS,
-        timeout_graceful_shutdown=settings.seconds + 5,
+        timeout_graceful_shutdown=settings.stop_seconds,
     )
     with _listen(settings) as listening:
         await service.engine.start()

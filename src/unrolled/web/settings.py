@@ -95,6 +95,11 @@ class Settings:
         return max(512 << 20, self.request_bytes)
 
     @property
+    def stop_seconds(self) -> int:
+        """Within which all is answered that has begun to come, and the answers are read."""
+        return 2 * self.seconds + 5
+
+    @property
     def is_private(self) -> bool:
         """Whether only programs on this machine can reach the service."""
         if self.host == "localhost":
