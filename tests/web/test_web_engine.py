@@ -152,6 +152,24 @@ def test_what_was_taken_is_finished_before_the_end(serving, photo, stop, to):
         assert "Traceback" not in "".join(ending.said)
 
 
+def test_more_files_may_be_open_than_connections_are_taken(serving):
+    resource = pytest.importorskip("resource")
+    pytest.importorskip("uvicorn", reason="unrolled[serve] is not installed")
+    from unrolled.web.connection import MOST_CONNECTIONS
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2 * MOST_CONNECTIONS:
+        pytest.skip(f"no more than {hard:,} files may be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with serving() as one:
+            allowed = resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert allowed[0] >= 2 * MOST_CONNECTIONS
+    assert allowed[1] == hard
+
+
 def test_a_captioner_that_is_not_there_is_said(tmp_path):
     from commands import call
 

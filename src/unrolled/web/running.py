@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import sys
 from collections.abc import Callable
 
 import uvicorn
 
 from unrolled.errors import InputError
 from unrolled.web.app import Service, create_app
-from unrolled.web.connection import Connection
+from unrolled.web.connection import MOST_CONNECTIONS, Connection
 from unrolled.web.settings import Settings
 
 _WAITING_CONNECTIONS = 1024
+
+_OPEN_FILES = 8 * MOST_CONNECTIONS
+"""That are wanted: where there is none left for a connection, it cannot even be refused."""
 
 
 def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
@@ -32,7 +37,22 @@ def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
     UnrolledError
         If the captioner cannot be loaded.
     """
+    _allow_open_files()
     asyncio.run(_run(settings, on_ready))
+
+
+def _allow_open_files() -> None:
+    """Raise the limit of open files, often 1,024, as far as the hard one lets it."""
+    if sys.platform == "win32":  # has no such limit
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    endless = resource.RLIM_INFINITY
+    wanted = _OPEN_FILES if hard == endless else min(hard, _OPEN_FILES)
+    if soft != endless and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # some systems have one more limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _run(settings: Settings, on_ready: Callable[[str], None]) -> None:
