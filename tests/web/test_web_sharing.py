@@ -13,12 +13,14 @@ import time
 import pytest
 
 from unrolled.captioner import Decoding
+from unrolled.errors import UnrolledError
 from unrolled.web import wire
 
 pytest.importorskip("prometheus_client", reason="unrolled[serve] is not installed")
 
 from unrolled.web.engine import AHEAD, AHEAD_BYTES, Engine
 from unrolled.web.metrics import Metrics
+from unrolled.web.process import WorkerProcess
 from unrolled.web.settings import Settings
 from unrolled.web.worker import SIDE_BY_SIDE, TOGETHER, Desk, most_together
 
@@ -167,3 +169,41 @@ def test_a_desk_is_closed_by_whatever_ends_its_listening():
         desk.listen(io.BytesIO(wire.pack({"no": "task"})))
     assert desk._closed
     assert desk.take() == []
+
+
+class Short:
+    """A worker that ends as soon as it has loaded its captioners."""
+
+    used = False
+
+    def __init__(self):
+        self.ended = asyncio.get_running_loop().create_future()
+        self.ended.set_result(-9)
+
+    async def close(self):
+        pass
+
+
+def test_workers_that_come_to_nothing_are_told_of_and_come_ever_later(monkeypatch, caplog):
+    pauses = []
+
+    async def start(_settings):
+        if len(pauses) < 3:
+            raise UnrolledError("serve: no memory")
+        return Short()
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 8:
+            raise asyncio.CancelledError
+
+    async def keep():
+        await Engine(Settings(), Metrics())._keep(None)
+
+    monkeypatch.setattr(WorkerProcess, "start", start)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(keep())
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert ["no memory" in said for said in caplog.messages] == [True, False]
+    assert "exit status -9" in caplog.messages[1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import logging
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -26,6 +28,8 @@ AHEAD_BYTES = 64 << 20
 """Bytes of them at most, be they in the pipe or beyond it; a larger photo goes alone."""
 
 _LONGEST_PAUSE = 30
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(eq=False)
@@ -67,6 +71,7 @@ class Engine:
         self._turn = asyncio.Lock()  # held by the worker at work
         self._worker: WorkerProcess | None = None
         self._heard_at = 0.0  # seconds of the monotonic clock: the worker's last answer
+        self._trouble = ""  # that was logged last
         self._running: list[asyncio.Task[None]] = []
         self.models: list[wire.Header] = []
         self.decoding = Decoding()
@@ -173,24 +178,39 @@ class Engine:
         self._metrics.ready.set(self.ready)
 
     async def _keep(self, worker: WorkerProcess | None) -> None:
-        """Keep one worker: load it, have it stand by until the other has ended, then at work."""
+        """Keep one worker, and another after it; the oftener they come to nothing, the later."""
+        pause = 0
         while True:
-            worker = worker or await self._load()
+            loaded_at = math.inf
             try:
-                if await self._stand_by(worker):
-                    await self._work(worker)
-            finally:
-                await worker.close()
+                worker = worker or await WorkerProcess.start(self._settings)
+                loaded_at = time.monotonic()
+                await self._serve(worker)
+                pause, self._trouble = 0, ""
+            except (UnrolledError, OSError) as error:  # no memory for it, or whatever it is
+                if time.monotonic() - loaded_at > _LONGEST_PAUSE:  # all was well meanwhile
+                    pause, self._trouble = 0, ""
+                self._say(str(error))
+                pause = min(2 * pause or 1, _LONGEST_PAUSE)
             worker = None
-
-    async def _load(self) -> WorkerProcess:
-        """Start a worker, again and again where there is no memory for it, or whatever it is."""
-        pause = 1
-        while True:
-            with contextlib.suppress(UnrolledError, OSError):
-                return await WorkerProcess.start(self._settings)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _serve(self, worker: WorkerProcess) -> None:
+        """Have a worker stand by until the other has ended, then at work until it ends itself."""
+        try:
+            if await self._stand_by(worker):
+                await self._work(worker)
+        finally:
+            await worker.close()
+        if not worker.used:
+            status = worker.ended.result() if worker.ended.done() else "unknown"
+            raise UnrolledError(f"serve: a worker process ended unasked (exit status {status})")
+
+    def _say(self, trouble: str) -> None:
+        """Log why a worker came to nothing: once, however often another does."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            _LOG.warning("%s; another is started", trouble)
 
     async def _stand_by(self, worker: WorkerProcess) -> bool:
         """Wait for the worker's turn; tells whether it has come, or the worker has ended before."""

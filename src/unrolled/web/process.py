@@ -37,7 +37,9 @@ class WorkerProcess:
     decoding : Decoding
         How they search unless told otherwise.
     ended : asyncio.Task
-        Done when the process has come to an end.
+        Done when the process has come to an end; its result is the exit status.
+    used : bool
+        Whether it was given a photo.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, said: wire.Header) -> None:
@@ -45,6 +47,7 @@ class WorkerProcess:
         self.models: list[wire.Header] = said["models"]
         self.decoding = Decoding(**said["decoding"])
         self.ended = asyncio.create_task(process.wait())
+        self.used = False
 
     @classmethod
     async def start(cls, settings: Settings) -> WorkerProcess:
@@ -93,6 +96,7 @@ class WorkerProcess:
         ----------
         frame : bytes
         """
+        self.used = True
         _stream(self._process.stdin).write(frame)
 
     async def receive(self) -> wire.Header:
