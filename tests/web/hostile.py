@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote
 
-from PIL import Image
+from PIL import Image, features
 
 from services import form
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
+if "avif" in features.get_supported():  # not in every Pillow that is allowed
+    FORMATS += ("AVIF",)
 KINDS = ("image/jpeg", "image/png", "image/x-nothing", "application/octet-stream", "IMAGE/JPEG")
 WRONG_KINDS = (
     *("", "text/html", "application/json", "multipart/form-data", "multipart/mixed; boundary=b"),
