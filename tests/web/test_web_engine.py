@@ -135,8 +135,14 @@ def test_the_service_outlives_both_of_its_workers(running, photo):
     assert running.post(photo).status == 200
 
 
-@pytest.mark.parametrize("to", ["the service", "its workers too"])
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("stop", "to"),
+    [
+        (signal.SIGTERM, "the service"),
+        (signal.SIGTERM, "its workers too"),
+        (signal.SIGINT, "its workers too"),
+    ],
+)
 def test_what_was_taken_is_finished_before_the_end(serving, photo, stop, to):
     with serving() as ending, ThreadPoolExecutor(4) as clients:
         both_there(ending)

@@ -23,7 +23,7 @@ LEAST_READ = 16 << 10
 
 
 class Connection(H11Protocol):
-    """Closes where a request does not come, or its answer is not read: no place is held for ever."""
+    """Ends where a request does not come, or nobody reads its answer: no place is held for ever."""
 
     _hurry: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None

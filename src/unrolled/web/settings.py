@@ -77,8 +77,8 @@ class Settings:
                 raise InputError(f"serve: {name} must be from {low:,} to {high:,}, got {value:,}")
         if self.queue < self.request_photos:
             raise InputError(
-                f"serve: a queue of {self.queue:,} never takes a request of {self.request_photos:,} "
-                "photos; raise --queue or lower --request-photos"
+                f"serve: a queue of {self.queue:,} never takes a request of "
+                f"{self.request_photos:,} photos; raise --queue or lower --request-photos"
             )
         if self.token is not None and (
             len(self.token) < LEAST_TOKEN
