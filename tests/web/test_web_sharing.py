@@ -185,10 +185,12 @@ class Short:
 
 
 def test_workers_that_come_to_nothing_are_told_of_and_come_ever_later(monkeypatch, caplog):
-    pauses = []
+    pauses, starts = [], itertools.count()
 
     async def start(_settings):
-        if len(pauses) < 3:
+        number = next(starts)
+        assert number < 100  # without a pause they would be started for ever
+        if number < 3:
             raise UnrolledError("serve: no memory")
         return Short()
 
