@@ -42,6 +42,9 @@ PAGE = "docs/serving.md"
 LARGE = (4000, 3000)
 CLIENTS = 32
 CLIENTS_OF_KILLS = 8
+WARM = 400
+"""Requests before memory is looked at first: photos of both sizes have met in every way by then."""
+
 REST = 0.5
 """Seconds that the worker which stands by has been there before a kill."""
 
@@ -255,6 +258,7 @@ def rows_of_speed(service: Service, name: str, folder: Path, rounds: int) -> Ite
 def rows_of_memory(service: Service, photos: Sequence[bytes], requests: int) -> Iterator[Row]:
     """Measure what the processes hold before and after many requests."""
     say(f"memory over {requests:,} requests")
+    captioned(service, [photos[n % len(photos)] for n in range(WARM)], CLIENTS)
     pids = {"the service's process": service.pid, "the worker": service.workers()[0]}
     before = {name: megabytes(pid) for name, pid in pids.items()}
     captioned(service, [photos[n % len(photos)] for n in range(requests)], CLIENTS)
