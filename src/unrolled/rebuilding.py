@@ -18,6 +18,7 @@ from unrolled.layers.arrays import Array
 from unrolled.layers.cells import CELLS
 from unrolled.layers.scaling import FeatureScaling
 from unrolled.model import MOST_LAYERS, CaptioningRNN, parameter_shapes
+from unrolled.model.parameters import misfits
 
 SCALING = ("feature_mean", "feature_scale")
 """What `FeatureScaling` is saved as, beside the parameters."""
@@ -57,7 +58,11 @@ def rebuild_model(
     wanted = _wanted_shapes(config, len(vocabulary))
     if saved.keys() & set(SCALING):
         wanted |= dict.fromkeys(SCALING, (config["input_dim"],))
-    _check_shapes(wanted, saved, path)
+    different = misfits(wanted, saved)
+    if different:
+        raise CheckpointError(
+            f"{path}: the weights do not fit config.json and vocab.json ({different})"
+        )
     params = {name: value for name, value in saved.items() if name not in SCALING}
     model = CaptioningRNN(vocabulary.word_to_idx, **config, params=params)
     if saved.keys() & set(SCALING):
@@ -95,18 +100,3 @@ def _wanted_shapes(config: Mapping[str, Any], V: int) -> dict[str, tuple[int, ..
     return parameter_shapes(
         V, D, W, H, config["cell_type"], config["tie_weights"], layers, **options
     )
-
-
-def _check_shapes(
-    wanted: Mapping[str, tuple[int, ...]], saved: Mapping[str, Array], path: Path
-) -> None:
-    came = {name: value.shape for name, value in saved.items()}
-    different = sorted(
-        f"{name}: expected {wanted.get(name, 'nothing')}, got {came.get(name, 'nothing')}"
-        for name in wanted.keys() | came.keys()
-        if wanted.get(name) != came.get(name)
-    )
-    if different:
-        raise CheckpointError(
-            f"{path}: the weights do not fit config.json and vocab.json ({'; '.join(different)})"
-        )

@@ -10,6 +10,7 @@ import pytest
 from small_world import SPECIAL
 from unrolled.captioner import Captioner, Decoding, Wishes
 from unrolled.data import FeatureStore, tokenize
+from unrolled.errors import InputError
 
 
 @pytest.fixture
@@ -118,6 +119,8 @@ def test_groups_share_a_beam_that_nobody_named(caption):
 
 def test_groups_that_cannot_share_the_widest_beam_share_a_narrower_one():
     assert Wishes({"groups": 3}).over(Decoding(width=100)).width == 99
+    with pytest.raises(InputError, match="groups must be a whole number from 1 to 100, got 101"):
+        Wishes({"groups": 101}).over(Decoding(width=100))
 
 
 def test_two_models_speak_together(caption, captioner_folder):

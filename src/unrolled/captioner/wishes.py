@@ -64,7 +64,7 @@ class Wishes:
                 )
             base["width"] = max(own.width, count or 1) if beam is None else beam
             groups = changes.get("groups", base["groups"])
-            if beam is None and groups > 0:  # a beam that nobody named is one that groups can share
+            if beam is None and 0 < groups <= WIDEST:  # one that nobody named is shared by groups
                 wider = base["width"] + -base["width"] % groups
                 base["width"] = wider if wider <= WIDEST else WIDEST // groups * groups
             if "length_norm" in changes:

@@ -109,12 +109,28 @@ def given_params(
     InputError
         If they are not of those names and shapes.
     """
+    different = misfits(shapes, given)
+    if different:
+        raise InputError(f"{where}: params do not fit ({different})")
+    return {name: given[name].astype(dtype, copy=False) for name in shapes}
+
+
+def misfits(shapes: Mapping[str, tuple[int, ...]], given: Mapping[str, Array]) -> str:
+    """Say which arrays are not there, not wanted, or of another shape.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+    given : mapping of str to array
+
+    Returns
+    -------
+    str
+        For people; empty where all fit.
+    """
     came = {name: value.shape for name, value in given.items()}
-    different = [
+    return "; ".join(
         f"{name}: expected {shapes.get(name, 'nothing')}, got {came.get(name, 'nothing')}"
         for name in sorted(shapes.keys() | came.keys())
         if shapes.get(name) != came.get(name)
-    ]
-    if different:
-        raise InputError(f"{where}: params do not fit ({'; '.join(different)})")
-    return {name: given[name].astype(dtype, copy=False) for name in shapes}
+    )
