@@ -165,7 +165,9 @@ def test_alt_texts_of_people_are_left_alone_and_counted(caption, album):
         write_photo(str(album / f"{number:02}.jpg"), "Grandmother at the lake")
     said = caption(album, "--write-metadata", "--sidecar")
     assert said.code == 0
-    assert said.err == ("left alone: 2 photos that have an alt text; --overwrite replaces it.\n")
+    assert said.err == (
+        "photos left alone, as they have an alt text: 2; --overwrite replaces it.\n"
+    )
     assert b"Grandmother" in (album / "04.jpg").read_bytes()
     assert len(list(album.glob("*.xmp"))) == 18
     said = caption(album, "--write-metadata", "--sidecar", "--overwrite")

@@ -173,7 +173,7 @@ def _show(
             "both --sidecar and --write-metadata replaces both."
         )
     if left:
-        say(f"left alone: {left:,} photos that have an alt text; --overwrite replaces it.")
+        say(f"photos left alone, as they have an alt text: {left:,}; --overwrite replaces it.")
     return last._replace(total=last.total + unfindable), stopped
 
 
