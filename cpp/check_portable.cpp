@@ -137,9 +137,9 @@ void check_cross_entropy(const Kernels& kernels, long P, long H, long V) {
     const Floats h = draw(P * H), w = draw(H * V), b = draw(V), weights(P, 0.5f);
     std::vector<long> y(P);
     for (long i = 0; i < P; ++i) y[i] = (7 * i) % V;
-    Floats dh(P * H), dw(H * V), db(V), loss(1);
+    Floats dh(P * H), dw((H + 1) * V), loss(1);
     CrossEntropyArgs args{P, H, V, h.data(), {w.data(), V, false}, b.data(), weights.data(), y.data(),
-                          0.1f, 0.0, dh.data(), dw.data(), db.data()};
+                          0.1f, 0.0, dh.data(), dw.data()};
     kernels.cross_entropy[kFloat32](args);
     loss[0] = (float)args.loss;
     double want = 0.0;
@@ -159,7 +159,7 @@ void check_cross_entropy(const Kernels& kernels, long P, long H, long V) {
         }
     }
     hold("cross entropy", loss, {want});
-    hold("cross entropy, db", db, want_db);
+    hold("cross entropy, db", Floats(dw.end() - V, dw.end()), want_db);
 }
 
 }  // namespace

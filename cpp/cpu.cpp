@@ -77,11 +77,10 @@ const Kernels* find_path(const char* name, const char** reason) {
         return give(avx512_kernels(), cpu.avx512, "the CPU has no AVX-512 (F, BW, DQ, VL)", reason);
     if (!std::strcmp(name, "avx512_bf16"))
         return give(avx512_bf16_kernels(), cpu.avx512_bf16, "the CPU has no AVX-512 BF16", reason);
-    const bool split = !std::strcmp(name, "amx_split");
-    if (split || !std::strcmp(name, "amx")) {
+    if (!std::strcmp(name, "amx")) {
         static const bool allowed = cpu.amx && may_use_tiles();
         if (cpu.amx && !allowed) return give(nullptr, false, "the operating system denies the use of AMX tiles", reason);
-        return give(split ? amx_split_kernels() : amx_kernels(), cpu.amx, "the CPU has no AMX with bfloat16", reason);
+        return give(amx_kernels(), cpu.amx, "the CPU has no AMX with bfloat16", reason);
     }
 #endif
     return give(nullptr, false, "it is for x86-64 CPUs", reason);

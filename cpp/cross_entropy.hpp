@@ -1,18 +1,19 @@
 // The vocabulary layer and its softmax loss in one go: scores, loss, and all gradients.
 //
-// Scores of P rows and V words are never held whole where they are large. Rows go by blocks whose
-// scores stay in the last cache. What memory there is between a core and that cache is what limits
-// this layer, so that scores are touched as seldom as can be:
-//   1. as a chunk of scores comes out of the product, while it is in the core's own cache, it turns
-//      into e^(x - top) with the largest score of each row's chunk, whose sum is taken along
-//      (Milakov & Gimelshein 2018, "Online normalizer calculation for softmax");
-//   2. once a row's sums are known, the derivatives go straight into the panels that both products
-//      after them read, dh = ds W^T and dW = h^T ds; they are never stored as a matrix.
-// The rows of dW's product are collected over several blocks, so that dW is seldom read again.
+// Scores x of P rows and V words are never held, nor is any matrix of their size but one. What memory
+// there is between a core and the last cache is what limits this layer: a thread takes some rows
+// through all words, a chunk of words after the other, and while the chunk is in its own cache
+//   1. its scores turn into e = e^(x - guess), whose sums are taken along;
+//   2. e goes into the product with the words' weights that dh is, and into the panels that dW reads.
+// Only then is a row's whole sum Z known. The derivative by a score is f e less the target, f = weight
+// / Z, and f goes where it costs least: onto rows of dh, and in dW = h^T (f e) onto those of h. The
+// true word's share stands apart, as a difference that may be small must not be rounded with e.
+//
+// A guess is as good as the largest score of the row, which the usual softmax subtracts, unless it is
+// so far off that e leaves the range of floats; then the rows are taken again, with what is known now.
 #pragma once
 
 #include <cmath>
-#include <numeric>
 
 #include "math.hpp"
 #include "product.hpp"
@@ -21,9 +22,11 @@ namespace {
 
 using unrolled::CrossEntropyArgs;
 
-constexpr long kScoreFloats = 3L << 20;       // scores held at once, 12 MiB
-constexpr long kCollectedBytes = 20L << 20;   // derivatives collected for dW
+constexpr long kCollectedBytes = 32L << 20;  // of e, collected for dW
 constexpr float kLowest = -3.40282347e38f;
+constexpr float kFar = 40.0f;  // guesses may be off by so much: e^40 V and e^-40 are floats
+constexpr long kRowsOfThread = 224;  // at most: what they and a chunk of words take stays in its cache
+
 
 inline float sum_lanes(Floats v) {
     float total = 0.0f;
@@ -37,204 +40,247 @@ inline float top_lane(Floats v) {
     return top;
 }
 
-// What is known of some scores x of a row once they have turned into e^(x - top).
-struct Part {
-    float top, sum;
-    double shifts;  // the sum of x - top
-};
+// What is known of a row of scores x, from one stretch of them after the other.
+struct RowOfScores {
+    float guess;
+    float top;       // the largest score so far
+    double sum;      // of e^(x - guess)
+    double shifts;   // of x - guess
+    float true_score, true_e;  // the true word's
 
-// Turns n scores of a row into their exponentials, or only sums these up.
-template <bool Keep = true>
-inline Part exponentiate(float* x, long n) {
-    const long whole = n / kLanes * kLanes;
-    const int rest = (int)(n - whole);
-    float top = x[0];
-    if (whole) {
-        Floats tops = load(x);
-        for (long j = kLanes; j < whole; j += kLanes) {
-            const Floats v = load(x + j);
-            tops = where(v > tops, v, tops);
+    void begin() { top = -__builtin_inff(), sum = shifts = 0.0; }
+
+    bool far_off() const { return top >= kLowest && std::fabs(top - guess) > kFar; }
+
+    // Turns n scores into their exponentials.
+    void add(float* x, long n) {
+        Floats tops = splat(top), sums{}, all{};
+        for (long j = 0; j < n; j += kLanes) {
+            const int there = (int)at_most(kLanes, n - j);
+            const Ints exists = there < kLanes ? first_lanes(there) : Ints{} - 1;
+            const Floats v = load_some(x + j, there), shift = v - guess;
+            const Floats e = where(exists, exp(shift), Floats{});
+            tops = where(exists & (v > tops), v, tops);
+            sums += e;
+            all += where(exists, shift, Floats{});
+            store_some(x + j, e, there);
         }
         top = top_lane(tops);
+        sum += sum_lanes(sums);
+        shifts += sum_lanes(all);
     }
-    for (long j = whole; j < n; ++j) top = x[j] > top ? x[j] : top;
-    if (top < kLowest) top = 0.0f;  // all are minus infinity, and none counts
 
-    Floats sums{}, shifts{};
-    for (long j = 0; j < whole; j += kLanes) {
-        const Floats shift = load(x + j) - top, e = exp(shift);
-        if (Keep) store(x + j, e);
-        sums += e;
-        shifts += shift;
+private:
+    static Ints first_lanes(int n) {
+        Ints mask{};
+        for (int i = 0; i < n; ++i) mask[i] = -1;
+        return mask;
     }
-    float total = sum_lanes(sums), shift_total = sum_lanes(shifts);
-    if (rest) {
-        const Floats shift = load_some(x + whole, rest) - top, e = exp(shift);
-        if (Keep) store_some(x + whole, e, rest);
-        for (int i = 0; i < rest; ++i) total += e[i], shift_total += shift[i];
-    }
-    return {top, total, shift_total};
-}
+};
 
 template <class E>
 struct CrossEntropyJob {
-    // Rows and words whose derivatives a thread packs at a time: whole panels of both layouts.
-    static constexpr long kUnitRows = std::lcm(E::kRows, E::kDepth);
-    static constexpr long kUnitCols = kUnitRows <= 32 ? 512 : 64;
+    static constexpr long kUnitRows = E::kDepth > 1 ? E::kDepth : E::kRows;  // threads take whole ones
 
     CrossEntropyArgs& args;
-    long block;                 // rows whose scores are held at a time
-    long collected;             // rows whose derivatives are, for dW: whole blocks
+    long collected;             // rows whose e is held for dW
     PackedCols<E> w, w_turned;  // W for the scores, its transpose for dh
-    PackedRows<E> h, h_turned, ds;
-    PackedCols<E> ds_cols;
-    float* scores;
-    const long chunks;          // of a row's scores
-    Part* parts;                // [row of the block][chunk]
-    float* true_scores;         // of the block's rows
-    float* col_sums;            // of each unit's derivatives: [unit][V]
+    PackedRows<E> h_turned;     // h f, and f for db
+    PackedCols<E> e_cols;
+    float* word_sums;           // of the weights, where targets are smoothed
     double* losses;             // of each row
-    long next[4] = {};          // shared work: scores, units, dh, dw
+    long next[2] = {};          // shared work: rows, dW
 
-    CrossEntropyJob(CrossEntropyArgs& args_, Scratch& scratch)
-        : args(args_), chunks(ceil_div(args_.V, kChunkCols)) {
+    CrossEntropyJob(CrossEntropyArgs& args_, Scratch& scratch) : args(args_) {
         const long P = args.P, H = args.H, V = args.V;
-        block = kScoreFloats / V / kUnitRows * kUnitRows;
-        block = at_most(P, block < kUnitRows ? kUnitRows : block);
-        const long bytes = (long)sizeof(typename E::Packed) * E::size_b(32) / (32 * E::kCols);
-        const long blocks = kCollectedBytes / (V * bytes * block);
-        collected = at_most(P, (blocks < 1 ? 1 : blocks) * block);
+        const long times = ceil_div(P * V * packed_bytes<E>(), kCollectedBytes);
+        collected = at_most(round_up(ceil_div(P, times), kUnitRows), P);
         w.reserve(scratch, V, H);
         w_turned.reserve(scratch, H, V);
-        h.reserve(scratch, block, H);
-        h_turned.reserve(scratch, H, collected);
-        ds.reserve(scratch, block, V);
-        ds_cols.reserve(scratch, V, collected);
-        scores = scratch.take<float>(block * V);
-        parts = scratch.take<Part>(block * chunks);
-        true_scores = scratch.take<float>(block);
-        col_sums = scratch.take<float>(ceil_div(block, kUnitRows) * V);
+        h_turned.reserve(scratch, H + 1, collected);
+        e_cols.reserve(scratch, V, collected);
+        word_sums = scratch.take<float>(H);
         losses = scratch.take<double>(P);
     }
 
     static void run(void* self, const Worker& worker) {
         auto& job = *static_cast<CrossEntropyJob*>(self);
         const auto& args = job.args;
-        const long P = args.P, V = args.V, H = args.H;
         job.w.pack(args.w);
         job.w_turned.pack({args.w.data, args.w.ld, !args.w.trans});
-        for (long row = 0; row < P; row += job.block) {
-            const long before = row % job.collected;  // rows collected so far
-            const bool full = before + job.block >= job.collected || row + job.block >= P;
-            if (worker.id == 0) job.begin(row, before);
+        if (args.smoothing != 0.0f) job.smooth(worker);
+        for (long row = 0; row < args.P; row += job.collected) {
+            const long n = at_most(job.collected, args.P - row);
+            if (worker.id == 0) job.begin(n);
             worker.barrier();
-            job.h.pack({args.h + row * H, H, false});
-            if (before == 0) job.h_turned.pack({args.h + row * H, H, true});
+            job.take_rows(worker, row, n);
             worker.barrier();
-            multiply<E>(worker, job.h, job.w, {job.scores, V, args.b, false}, &job.next[0],
-                        [&](long i0, long i1, long j0, long j1) { job.soften(row, i0, i1, j0, j1); });
-            worker.barrier();
-            const long units = ceil_div(job.h.rows, kUnitRows);
-            for (long unit; (unit = take(&job.next[1])) < units;) job.derive(row, before, unit);
-            worker.barrier();
-            job.add_db(worker, row == 0, units);
-            multiply<E>(worker, job.ds, job.w_turned, {args.dh + row * H, H, nullptr, false}, &job.next[2]);
-            if (full)
-                multiply<E>(worker, job.h_turned, job.ds_cols,
-                            {args.dw, V, nullptr, row >= job.collected}, &job.next[3]);
+            const bool add = row > 0 || args.smoothing != 0.0f;
+            multiply<E>(worker, job.h_turned, job.e_cols, {args.dw, args.V, nullptr, add}, &job.next[1]);
             worker.barrier();
         }
     }
 
-    void begin(long row, long before) {
-        h.rows = ds.rows = at_most(block, args.P - row);
-        h.next = 0;
-        for (auto& each : next) each = 0;
-        if (before > 0) return;
-        h_turned.K = ds_cols.K = at_most(collected, args.P - row);
-        h_turned.depth = ds_cols.depth = round_up(h_turned.K, E::kDepth);
-        h_turned.next = 0;
+private:
+    // A thread's rows, and what it holds of a chunk of words.
+    struct Rows {
+        long first, before, count;  // in all; in what is collected; how many
+        PackedRows<E> h, e;
+        float* scores;              // (count, kChunkCols), then e
+        RowOfScores* each;
+    };
+
+    void begin(long n) {
+        h_turned.K = e_cols.K = n;
+        h_turned.depth = e_cols.depth = round_up(n, E::kDepth);
+        next[0] = next[1] = 0;
     }
 
-    // Rows [i0, i1) of the block, words [j0, j1): scores to exponentials, in place.
-    void soften(long row, long i0, long i1, long j0, long j1) {
-        for (long i = i0; i < i1; ++i) {
-            float* x = scores + i * args.V;
-            const long y = args.y[row + i];
-            if (j0 <= y && y < j1) true_scores[i] = x[y];
-            parts[i * chunks + j0 / kChunkCols] = exponentiate(x + j0, j1 - j0);
+    // What smoothed targets take evenly from the derivatives by all of a row's scores: for dh it
+    // comes later, by way of the words' sums; dW and db begin with it.
+    void smooth(const Worker& worker) {
+        const long H = args.H, V = args.V, strips = ceil_div(H, kLanes);
+        const float part = args.smoothing / (float)V;
+        for (long s = strips * worker.id / worker.count; s < strips * (worker.id + 1) / worker.count; ++s) {
+            const long h = s * kLanes;
+            const int n = (int)at_most(kLanes, H - h);
+            Floats taken{};
+            for (long i = 0; i < args.P; ++i) taken += load_some(args.h + i * H + h, n) * args.weights[i];
+            store_some(word_sums + h, sum_words(h, n), n);
+            for (int l = 0; l < n; ++l) fill(args.dw + (h + l) * V, -part * taken[l]);
         }
+        float taken = 0.0f;
+        for (long i = 0; i < args.P; ++i) taken += args.weights[i];
+        if (worker.id == 0) fill(args.dw + H * V, -part * taken);
     }
 
-    // The loss of a row, and by what each chunk's exponentials are to be multiplied, as their `sum`.
-    double normalise(long i, float weight, float smoothing) {
-        Part* part = parts + i * chunks;
-        float top = part[0].top;
-        for (long c = 1; c < chunks; ++c) top = part[c].top > top ? part[c].top : top;
-        double total = 0.0, shifts = 0.0;
-        for (long c = 0; c < chunks; ++c) {
-            const long n = at_most(kChunkCols, args.V - c * kChunkCols);
-            const double shrink = std::exp((double)part[c].top - top);
-            total += part[c].sum * shrink;
-            shifts += part[c].shifts + (double)n * ((double)part[c].top - top);
-            part[c].shifts = shrink;
+    // The sums of rows [h, h + n) of W.
+    Floats sum_words(long h, int n) const {
+        Floats sums{};
+        if (args.w.trans) {
+            for (long j = 0; j < args.V; ++j) sums += load_some(corner(args.w, h, j), n);
+            return sums;
         }
-        for (long c = 0; c < chunks; ++c) part[c].sum = (float)(weight * part[c].shifts / total);
-        double target = true_scores[i] - top;
-        if (smoothing != 0.0f)  // infinities must not meet a factor of zero
-            target = (1.0 - smoothing) * target + smoothing * shifts / (double)args.V;
-        return weight * (std::log(total) - target);
-    }
-
-    // A unit's derivatives, into both layouts, and their sums over its rows.
-    void derive(long row, long before, long unit) {
-        const long V = args.V, i0 = unit * kUnitRows, n = at_most(kUnitRows, h.rows - i0);
-        for (long i = i0; i < i0 + n; ++i)
-            losses[row + i] = normalise(i, args.weights[row + i], args.smoothing);
-        alignas(64) float values[kUnitRows * kUnitCols];
-        for (long j0 = 0; j0 < V; j0 += kUnitCols) {
-            const long m = at_most(kUnitCols, V - j0);
-            for (long i = 0; i < n; ++i)
-                derive_row(values + i * kUnitCols, row + i0 + i, i0 + i, j0, m);
-            sum_rows(values, n, m, col_sums + unit * V + j0);
-            for (long r = 0; r < n; r += E::kRows)
-                E::pack_a(ds.panel((i0 + r) / E::kRows), j0, values + r * kUnitCols, kUnitCols, false,
-                          (int)at_most(E::kRows, n - r), m);
-            for (long c = 0; c < m; c += E::kCols)
-                ds_cols.pack_panel((j0 + c) / E::kCols, values + c, kUnitCols, false, before + i0, n, V);
-        }
-    }
-
-    void derive_row(float* to, long row, long i, long j0, long m) const {
-        const float *e = scores + i * args.V + j0, weight = args.weights[row];
-        const float everywhere = weight * args.smoothing / (float)args.V;
-        for (long c = 0; c < m; c += kChunkCols) {
-            const float factor = parts[i * chunks + (j0 + c) / kChunkCols].sum;
-            const long last = at_most(m, c + kChunkCols);
-            for (long j = c; j < last; j += kLanes)
-                store(to + j, load_some(e + j, (int)at_most(kLanes, last - j)) * factor - everywhere);
-        }
-        const long y = args.y[row] - j0;
-        if (0 <= y && y < m) to[y] -= weight * (1.0f - args.smoothing);
-    }
-
-    static void sum_rows(const float* values, long n, long m, float* sums) {
-        for (long j = 0; j < m; j += kLanes) {
+        for (int l = 0; l < n; ++l) {
             Floats sum{};
-            for (long i = 0; i < n; ++i) sum += load(values + i * kUnitCols + j);
-            store_some(sums + j, sum, (int)at_most(kLanes, m - j));
+            for (long j = 0; j < args.V; j += kLanes)
+                sum += load_some(corner(args.w, h + l, j), (int)at_most(kLanes, args.V - j));
+            sums[l] = sum_lanes(sum);
+        }
+        return sums;
+    }
+
+    void fill(float* row, float value) const {
+        for (long j = 0; j < args.V; ++j) row[j] = value;
+    }
+
+    void take_rows(const Worker& worker, long row, long n) {
+        [[maybe_unused]] const typename E::Session session;
+        Scratch scratch;
+        const long rounds = ceil_div(n, kRowsOfThread * worker.count);
+        const long share = round_up(ceil_div(n, rounds * worker.count), kUnitRows);
+        Rows rows;
+        rows.h.reserve(scratch, share, args.H);
+        rows.e.reserve(scratch, share, kChunkCols);
+        rows.scores = scratch.take<float>(share * kChunkCols);
+        rows.each = scratch.take<RowOfScores>(share);
+        auto* lines = scratch.take<float>(kUnitRows * (args.H + 1));
+        for (long before; (before = take(&next[0]) * share) < n;) {
+            rows.first = row + before, rows.before = before, rows.count = at_most(share, n - before);
+            rows.h.rows = rows.e.rows = rows.count;
+            rows.h.next = 0;
+            rows.h.pack({args.h + rows.first * args.H, args.H, false});
+            for (long i = 0; i < rows.count; ++i) rows.each[i].guess = 0.0f;
+            do
+                go_through_words(rows);
+            while (guess_better(rows));
+            finish(rows, lines);
         }
     }
 
-    void add_db(const Worker& worker, bool first, long units) {
-        const long V = args.V, strips = ceil_div(V, 64);
-        for (long s = strips * worker.id / worker.count; s < strips * (worker.id + 1) / worker.count; ++s)
-            for (long j = s * 64; j < at_most(V, s * 64 + 64); j += kLanes) {
-                const int n = (int)at_most(kLanes, V - j);
-                Floats sum = first ? Floats{} : load_some(args.db + j, n);
-                for (long u = 0; u < units; ++u) sum += load_some(col_sums + u * V + j, n);
-                store_some(args.db + j, sum, n);
+    void go_through_words(Rows& rows) {
+        for (long i = 0; i < rows.count; ++i) rows.each[i].begin();
+        for (long j0 = 0; j0 < args.V; j0 += kChunkCols) {
+            const long n = at_most(kChunkCols, args.V - j0), q0 = j0 / E::kCols;
+            multiply_panels<E>(rows.h, 0, rows.h.panels(), w, q0, q0 + ceil_div(n, E::kCols),
+                               {rows.scores, kChunkCols, args.b + j0, false}, 0, j0);
+            for (long i = 0; i < rows.count; ++i) soften(rows, i, j0, n);
+            hand_on(rows, j0, n);
+        }
+    }
+
+    void soften(Rows& rows, long i, long j0, long n) {
+        float* x = rows.scores + i * kChunkCols;
+        RowOfScores& row = rows.each[i];
+        const long y = args.y[rows.first + i] - j0;
+        const bool here = 0 <= y && y < n;
+        if (here) row.true_score = x[y];
+        row.add(x, n);
+        if (here) row.true_e = x[y], x[y] = 0.0f;
+    }
+
+    // A chunk's e into dh's product, and to where dW's finds it.
+    void hand_on(Rows& rows, long j0, long n) {
+        PackedRows<E>& e = rows.e;
+        e.K = n, e.depth = round_up(n, E::kDepth), e.next = 0;
+        e.pack({rows.scores, kChunkCols, false});
+        PackedCols<E> words = w_turned;
+        words.data += E::size_b(j0);
+        multiply_panels<E>(e, 0, e.panels(), words, 0, words.panels(),
+                           {args.dh + rows.first * args.H, args.H, nullptr, j0 > 0}, 0, 0);
+        for (long k = 0; k < rows.count; k += kPackSteps)
+            for (long c = 0; c < n; c += E::kCols)
+                e_cols.pack_panel((j0 + c) / E::kCols, rows.scores + k * kChunkCols + c, kChunkCols,
+                                  false, rows.before + k, at_most(kPackSteps, rows.count - k), args.V);
+    }
+
+    // Says whether a guess was too far off, and puts what is known now in its place.
+    static bool guess_better(Rows& rows) {
+        bool any = false;
+        for (long i = 0; i < rows.count; ++i)
+            if (rows.each[i].far_off()) rows.each[i].guess = rows.each[i].top, any = true;
+        return any;
+    }
+
+    // What had to wait for the rows' sums: losses, factors, the true words.
+    void finish(Rows& rows, float* lines) {
+        const long H = args.H, ld = H + 1;
+        for (long i0 = 0; i0 < rows.count; i0 += kUnitRows) {
+            const long n = at_most(kUnitRows, rows.count - i0);
+            for (long i = i0; i < i0 + n; ++i) finish_row(rows, i, lines + (i - i0) * ld);
+            for (long p = 0; p < h_turned.panels(); ++p)
+                E::pack_a(h_turned.panel(p), rows.before + i0, lines + p * E::kRows, ld, true,
+                          (int)h_turned.count(p), n);
+        }
+    }
+
+    void finish_row(const Rows& rows, long i, float* line) {
+        const RowOfScores& each = rows.each[i];
+        const long H = args.H, row = rows.first + i, y = args.y[row];
+        const float weight = args.weights[row], part = weight * args.smoothing / (float)args.V;
+        const double certain = 1.0 - args.smoothing, z = each.sum;
+        double target = (double)each.true_score - each.guess;
+        if (args.smoothing != 0.0f)  // infinities must not meet a factor of zero
+            target = certain * target + args.smoothing * each.shifts / (double)args.V;
+        losses[row] = weight * (std::log(z) - target);
+        const float f = (float)(weight / z), true_part = (float)(weight * (each.true_e / z - certain));
+        E::change_b(e_cols.data, e_cols.depth, rows.before + i, y, (float)(each.true_e - certain * z));
+
+        const float* h = args.h + row * H;
+        float* dh = args.dh + row * H;
+        alignas(64) float true_word[kStrip];
+        for (long col = 0; col < H; col += kStrip) {
+            E::get_b(w_turned.data, w_turned.depth, y, col, true_word);
+            for (int j = 0; j < kStrip; j += kLanes) {
+                const int there = (int)at_most(kLanes, H - col - j);
+                const long at = col + j;
+                Floats d = load_some(dh + at, there) * f + load(true_word + j) * true_part;
+                if (part != 0.0f) d -= load_some(word_sums + at, there) * part;
+                store_some(dh + at, d, there);
+                store_some(line + at, load_some(h + at, there) * f, there);
             }
+        }
+        line[H] = f;
     }
 };
 
@@ -242,8 +288,7 @@ template <class E>
 void cross_entropy(CrossEntropyArgs& args) {
     args.loss = 0.0;
     if (args.P == 0) {
-        std::memset(args.dw, 0, sizeof(float) * (size_t)(args.H * args.V));
-        std::memset(args.db, 0, sizeof(float) * (size_t)args.V);
+        std::memset(args.dw, 0, sizeof(float) * (size_t)((args.H + 1) * args.V));
         return;
     }
     Scratch scratch;

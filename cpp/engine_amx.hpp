@@ -56,8 +56,15 @@ struct AmxEngine {
 
     static void put_b(uint32_t* panels, long K, long k, long col, const float* first,
                       const float* second) {
-        uint32_t* tile = panels + col / 32 * size_b(K) + size_b(k / 32 * 32) + col % 32 / 16 * kTileWords;
-        _mm512_storeu_si512(tile + k % 32 / 2 * 16, pair_bf16<kWhole>(load(first), load(second)));
+        _mm512_storeu_si512(pairs_at(panels, K, k, col), pair_bf16(load(first), load(second)));
+    }
+
+    static void get_b(uint32_t* panels, long K, long k, long col, float* to) {
+        store(to, one_of_pairs(pairs_at(panels, K, k, col), k % 2));
+    }
+
+    static void change_b(uint32_t* panels, long K, long k, long col, float value) {
+        change_one_of_pair(pairs_at(panels, K, k, col), k % 2, value);
     }
 
     static void block(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows, float* out) {
@@ -74,6 +81,11 @@ struct AmxEngine {
     }
 
 private:
+    static uint32_t* pairs_at(uint32_t* panels, long K, long k, long col) {
+        uint32_t* tile = panels + col / 32 * size_b(K) + size_b(k / 32 * 32) + col % 32 / 16 * kTileWords;
+        return tile + k % 32 / 2 * 16 + col % 16;
+    }
+
     template <int Tiles>
     static void multiply(const uint32_t* a, const uint32_t* b, long k0, long k1, const float* from,
                          long ld_from, float* to, long ld) {

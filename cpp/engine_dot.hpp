@@ -63,8 +63,15 @@ struct DotEngine {
 
     static void put_b(uint32_t* panels, long K, long k, long col, const float* first,
                       const float* second) {
-        uint32_t* to = panels + col / kCols * size_b(K) + size_b(k) + col % kCols;
-        _mm512_storeu_si512(to, pair_bf16<kWhole>(load(first), load(second)));
+        _mm512_storeu_si512(pairs_at(panels, K, k, col), pair_bf16(load(first), load(second)));
+    }
+
+    static void get_b(uint32_t* panels, long K, long k, long col, float* to) {
+        store(to, one_of_pairs(pairs_at(panels, K, k, col), k % 2));
+    }
+
+    static void change_b(uint32_t* panels, long K, long k, long col, float value) {
+        change_one_of_pair(pairs_at(panels, K, k, col), k % 2, value);
     }
 
     static void block(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows, float* out) {
@@ -72,6 +79,10 @@ struct DotEngine {
     }
 
 private:
+    static uint32_t* pairs_at(uint32_t* panels, long K, long k, long col) {
+        return panels + col / kCols * size_b(K) + size_b(k / 2 * 2) + col % kCols;
+    }
+
     template <int R>
     static void rows_at_most(const uint32_t* a, const uint32_t* b, long pairs, int rows, float* out) {
         if constexpr (R > 1) {

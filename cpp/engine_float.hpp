@@ -7,6 +7,8 @@
 //   gather_a         the same from rows of a transpose that lie anywhere
 //   put_a            writes 16 neighbours of one row, as a time loop produces them
 //   put_b            writes 16 neighbours of two following steps, the first an even one
+//   get_b            reads 16 neighbours of a step
+//   change_b         writes one number
 //   block            multiplies panels over steps [k0, k1) into out, kCols floats a row
 //   block_in_place   where kInPlace: a whole block on top of what lies at `from`, into c
 #pragma once
@@ -82,6 +84,15 @@ struct FloatEngine {
             store(to, rounded(load(first + j)));
             store(to + kCols, rounded(load(second + j)));
         }
+    }
+
+    static void get_b(const float* panels, long K, long k, long col, float* to) {
+        for (int j = 0; j < kStrip; j += kLanes)
+            store(to + j, load(panels + (col + j) / kCols * size_b(K) + k * kCols + (col + j) % kCols));
+    }
+
+    static void change_b(float* panels, long K, long k, long col, float value) {
+        panels[col / kCols * size_b(K) + k * kCols + col % kCols] = rounded(value);
     }
 
     static void block(const float* a, const float* b, long k0, long k1, int rows, float* out) {

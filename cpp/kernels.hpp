@@ -61,7 +61,7 @@ struct CrossEntropyArgs {
     const long* y;
     float smoothing;
     double loss;  // out
-    float *dh, *dw, *db;
+    float *dh, *dw;  // dw (H + 1, V): its last row is the derivative by b
 };
 
 // The k likeliest words of each row of the scores h W + b, and their log-probabilities. penalty (V)
@@ -127,6 +127,5 @@ const Kernels* avx2_kernels();
 const Kernels* avx512_kernels();
 const Kernels* avx512_bf16_kernels();  // avx512 with its bfloat16 dot product
 const Kernels* amx_kernels();
-const Kernels* amx_split_kernels();    // float32 on tiles, too, as three bfloat16
 
 }  // namespace unrolled

@@ -14,7 +14,6 @@ const Kernels* avx512_bf16_kernels() { return nullptr; }
 #endif
 #if !defined(UNROLLED_AMX)
 const Kernels* amx_kernels() { return nullptr; }
-const Kernels* amx_split_kernels() { return nullptr; }
 #endif
 
 }  // namespace unrolled

@@ -238,17 +238,17 @@ public:
         table_->lstm_backward[bf16](args);
     }
 
-    double cross_entropy(In h, In w, bool w_trans, In b, Ids y, In weights, Out dh, Out dw, Out db,
-                         bool bf16, float smoothing) const {
+    double cross_entropy(In h, In w, bool w_trans, In b, Ids y, In weights, Out dh, Out dw, bool bf16,
+                         float smoothing) const {
         need(h.ndim() == 2 && b.ndim() == 1, "h must have two axes and b one");
         const long P = rows(h), H = static_cast<long>(h.shape(1)), V = rows(b);
-        need(is(y, P) && is(weights, P) && is(dh, P, H) && is(dw, H, V) && is(db, V),
+        need(is(y, P) && is(weights, P) && is(dh, P, H) && is(dw, H + 1, V),
              "shapes do not fit");
         need(V > 0, "the vocabulary is empty");
         for (long i = 0; i < P; ++i) need(y.data()[i] >= 0 && y.data()[i] < V, "y must be in [0, V)");
         CrossEntropyArgs args{P, H, V, h.data(), matrix(w, w_trans, H, V, "w does not fit"),
                               b.data(), weights.data(), data(y), smoothing, 0.0,
-                              dh.data(), dw.data(), db.data()};
+                              dh.data(), dw.data()};
         nb::gil_scoped_release release;
         table_->cross_entropy[bf16](args);
         return args.loss;
@@ -387,7 +387,7 @@ NB_MODULE(_compiled, m) {
              "dx"_as_is, "dWx"_as_is, "dWh"_as_is, "db"_as_is, "dh0"_as_is, "dc0"_as_is,
              nb::arg("bf16"))
         .def("cross_entropy", &Path::cross_entropy, "h"_as_is, "w"_as_is, nb::arg("w_trans"),
-             "b"_as_is, "y"_as_is, "weights"_as_is, "dh"_as_is, "dw"_as_is, "db"_as_is,
+             "b"_as_is, "y"_as_is, "weights"_as_is, "dh"_as_is, "dw"_as_is,
              nb::arg("bf16"), nb::arg("smoothing") = 0.0f)
         .def("lstm_step", &Path::lstm_step, "x"_as_is, "Wx"_as_is, "Wh"_as_is, "b"_as_is,
              "h0"_as_is, "c0"_as_is, "h"_as_is, "c"_as_is, nb::arg("bf16"))

@@ -4,8 +4,6 @@
 // the result does not depend on how many threads share the work or who takes what.
 #pragma once
 
-#include <type_traits>
-
 #include "kernels.hpp"
 #include "pool.hpp"
 #include "scratch.hpp"
@@ -21,13 +19,24 @@ using unrolled::Worker;
 
 constexpr long kPackSteps = 32;    // rows of an operand that are read side by side
 constexpr long kWidePanels = 32;   // panels packed from them before going on
-constexpr long kChunkRows = 224;   // rows a thread takes at a time, at most
+constexpr long kChunkRows = 224;   // rows of float32 a thread takes at a time, at most
 constexpr long kChunkCols = 256;   // columns, likewise: whole panels of every engine
 
 inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
 
 inline const float* corner(const Matrix& m, long row, long col) {
     return m.trans ? m.data + col * m.ld + row : m.data + row * m.ld + col;
+}
+
+// Bytes of a number in an engine's panels.
+template <class E>
+constexpr long packed_bytes() {
+    return (long)sizeof(typename E::Packed) * E::size_b(32) / (32 * E::kCols);
+}
+
+template <class E>
+constexpr long chunk_rows() {
+    return kChunkRows * 4 / packed_bytes<E>();
 }
 
 // The pieces in which threads lay out an operand: some panels over some steps. A piece goes along the
@@ -171,41 +180,37 @@ void multiply_block(const typename E::Packed* a, const typename E::Packed* b, lo
     to.write(sums, E::kCols, row, col, rows, cols, k == 0);
 }
 
-struct NoMore {
-    void operator()(long, long, long, long) const {}
-};
+// Panels [p0, p1) of a by panels [q0, q1) of b; `to` begins at row0 and col0 of the product.
+template <class E>
+void multiply_panels(const PackedRows<E>& a, long p0, long p1, const PackedCols<E>& b, long q0, long q1,
+                     const Destination& to, long row0, long col0) {
+    alignas(64) float sums[E::kRows * E::kCols];
+    for (long k = 0; k == 0 || k < a.depth; k += E::kBlock)
+        for (long p = p0; p < p1; ++p)
+            for (long q = q0; q < q1; ++q) {
+                const int rows = (int)a.count(p), cols = (int)b.count(q);
+                if (cols <= 0) continue;
+                multiply_block<E>(a.panel(p), b.panel(q), k, a.depth, to, a.first(p) - row0,
+                                  b.first(q) - col0, rows, cols, sums);
+            }
+}
 
 // c = a b from packed operands; next is shared by the threads and starts at zero. A thread goes
-// along the rows of c, so that it writes stretches of memory and not columns of it. With each chunk
-// it has finished, rows [row, last_row) and columns [col, last_col), it calls `then`, while they
-// are in its cache; such chunks are the same ones however many threads there are.
-template <class E, class Then = NoMore>
+// along the rows of c, so that it writes stretches of memory and not columns of it.
+template <class E>
 void multiply(const Worker& worker, const PackedRows<E>& a, const PackedCols<E>& b,
-              const Destination& to, long* next, Then then = {}) {
+              const Destination& to, long* next) {
     if (a.rows == 0 || b.cols == 0) return;
-    static_assert(kChunkCols % E::kCols == 0, "`then` is given whole panels");
     [[maybe_unused]] const typename E::Session session;
-    alignas(64) float sums[E::kRows * E::kCols];
-    const long chunks = ceil_div(a.panels(), kChunkRows / E::kRows);
+    const long chunks = ceil_div(a.panels(), chunk_rows<E>() / E::kRows);
     const long row_panels = ceil_div(a.panels(), chunks);  // of about the same size
-    long col_panels = kChunkCols / E::kCols;
-    if (std::is_same<Then, NoMore>::value)  // a share for everyone
-        col_panels = at_most(col_panels, ceil_div(b.panels(), 2 * worker.count));
+    const long col_panels = at_most(kChunkCols / E::kCols, ceil_div(b.panels(), 2 * worker.count));
     const long across = ceil_div(b.panels(), col_panels);
     const long items = across * chunks;
     for (long item; (item = take(next)) < items;) {
-        const long p0 = item / across * row_panels, p1 = at_most(a.panels(), p0 + row_panels);
-        const long q0 = item % across * col_panels, q1 = at_most(b.panels(), q0 + col_panels);
-        for (long k = 0; k == 0 || k < a.depth; k += E::kBlock)
-            for (long p = p0; p < p1; ++p)
-                for (long q = q0; q < q1; ++q) {
-                    const int rows = (int)a.count(p), cols = (int)b.count(q);
-                    if (cols <= 0) continue;
-                    multiply_block<E>(a.panel(p), b.panel(q), k, a.depth, to, a.first(p), b.first(q),
-                                      rows, cols, sums);
-                }
-        then(p0 * E::kRows, at_most(p1 * E::kRows, a.rows), q0 * E::kCols,
-             at_most(q1 * E::kCols, b.cols));
+        const long p = item / across * row_panels, q = item % across * col_panels;
+        multiply_panels<E>(a, p, at_most(a.panels(), p + row_panels), b, q,
+                           at_most(b.panels(), q + col_panels), to, 0, 0);
     }
 }
 

@@ -12,60 +12,33 @@ namespace {
 
 constexpr int kTileWords = 256;  // 32-bit words in a tile, two bfloat16 each
 
-// A float as the sum of three bfloat16, exactly but for what lies below 2^-126. Part 0 alone is the
-// float rounded; what would round to infinity is cut off instead.
-struct Split {
-    static Floats first(Floats x) {
-        const Floats cut = (Floats)((Words)x & 0xffff0000u);
-        return where(absolute(x) > 3.38953139e38f, cut, to_bf16(x));
-    }
-
-    static Floats rest(Floats x, Floats taken) {
-        const Floats r = x - taken;
-        return where(r == r, r, Floats{});  // nothing is left of an infinity
-    }
-
-    template <int Part>
-    static Floats part(Floats x) {
-        if constexpr (Part == 0) return first(x);
-        const Floats after_first = rest(x, first(x));
-        if constexpr (Part == 1) return to_bf16(after_first);
-        return to_bf16(rest(after_first, to_bf16(after_first)));
-    }
-};
-
-constexpr int kWhole = -1;  // no part: the float rounded by the CPU, infinities as they come
-
-template <int Part>
-inline Words part_bits(Floats x) {
-    return (Words)Split::part<Part>(x);
-}
-
 // 32 floats as bfloat16, the first 16 in the low half.
-template <int Part>
 inline __m512i to_bf16(Floats first, Floats second) {
-    if constexpr (Part == kWhole) return (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
-    const __m256i low = _mm512_cvtepi32_epi16((__m512i)(part_bits<Part>(first) >> 16));
-    const __m256i high = _mm512_cvtepi32_epi16((__m512i)(part_bits<Part>(second) >> 16));
-    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    return (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
 }
 
 // 16 pairs of floats, each in one word: the first's bfloat16 in its low half.
-template <int Part>
 inline __m512i pair_bf16(Floats first, Floats second) {
-    if constexpr (Part != kWhole)
-        return (__m512i)((part_bits<Part>(first) >> 16) | part_bits<Part>(second));
     const __m512i interleave =
         _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                          21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    return _mm512_permutexvar_epi16(interleave, to_bf16<kWhole>(first, second));
+    return _mm512_permutexvar_epi16(interleave, to_bf16(first, second));
+}
+
+// The firsts or the seconds of 16 pairs.
+inline Floats one_of_pairs(const uint32_t* pairs, bool second) {
+    const Words words = (Words)_mm512_loadu_si512(pairs);
+    return (Floats)(second ? words & 0xffff0000u : words << 16);
+}
+
+inline void change_one_of_pair(uint32_t* pair, bool second, float value) {
+    const uint32_t bits = round_bf16(splat(value))[0];
+    *pair = second ? (*pair & 0xffffu) | bits : (*pair & 0xffff0000u) | bits >> 16;
 }
 
 // 32 neighbours of a row to 16 words.
-template <int Part>
 inline void pack_row(uint32_t* to, const float* from, int valid) {
-    const __m512i words = to_bf16<Part>(load_some(from, valid), load_some(from + 16, valid - 16));
-    _mm512_storeu_si512(to, words);
+    _mm512_storeu_si512(to, to_bf16(load_some(from, valid), load_some(from + 16, valid - 16)));
 }
 
 // Transposes 16 x 16 words in place.
@@ -95,13 +68,12 @@ inline void transpose(__m512i (&r)[16]) {
 
 // One tile from 16 lines that run along K: word [line][pair], or [pair][line] where turned.
 // Steps beyond K and lines beyond lines are zero.
-template <int Part = kWhole>
 inline void tile_along(uint32_t* to, const float* src, long ld, int lines, long K, bool turned) {
     alignas(64) uint32_t words[kTileWords];
     uint32_t* rows = turned ? words : to;
     for (int i = 0; i < 16; ++i) {
         if (i < lines)
-            pack_row<Part>(rows + 16 * i, src + i * ld, (int)at_most(K, 32));
+            pack_row(rows + 16 * i, src + i * ld, (int)at_most(K, 32));
         else
             std::memset(rows + 16 * i, 0, 64);
     }
@@ -113,13 +85,13 @@ inline void tile_along(uint32_t* to, const float* src, long ld, int lines, long 
 }
 
 // One tile from 32 lines src[i] that run across K: word [pair][column], or [column][pair] where turned.
-template <int Part = kWhole, class Lines>
+template <class Lines>
 inline void tile_across(uint32_t* to, Lines src, int columns, long K, bool turned) {
     __m512i r[16];
     for (int i = 0; i < 16; ++i) {
         const Floats first = 2 * i < K ? load_some(src[2 * i], columns) : Floats{};
         const Floats second = 2 * i + 1 < K ? load_some(src[2 * i + 1], columns) : Floats{};
-        r[i] = pair_bf16<Part>(first, second);
+        r[i] = pair_bf16(first, second);
     }
     if (turned) transpose(r);
     for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + 16 * i, r[i]);

@@ -19,6 +19,36 @@ inline bool any(Ints mask) {
 #endif
 }
 
+// What is known of some scores x of a row.
+struct Part {
+    float top, sum;  // sum of e^(x - top)
+};
+
+inline Part sum_exponentials(const float* x, long n) {
+    const long whole = n / kLanes * kLanes;
+    const int rest = (int)(n - whole);
+    float top = x[0];
+    if (whole) {
+        Floats tops = load(x);
+        for (long j = kLanes; j < whole; j += kLanes) {
+            const Floats v = load(x + j);
+            tops = where(v > tops, v, tops);
+        }
+        top = top_lane(tops);
+    }
+    for (long j = whole; j < n; ++j) top = x[j] > top ? x[j] : top;
+    if (top < kLowest) top = 0.0f;  // all are minus infinity, and none counts
+
+    Floats sums{};
+    for (long j = 0; j < whole; j += kLanes) sums += exp(load(x + j) - top);
+    float total = sum_lanes(sums);
+    if (rest) {
+        const Floats e = exp(load_some(x + whole, rest) - top);
+        for (int i = 0; i < rest; ++i) total += e[i];
+    }
+    return {top, total};
+}
+
 // The k likeliest words of a row, likeliest first and the first of equal ones, and the logarithm of
 // what all its exponentials add up to, from one stretch of scores after the other. Places without a
 // word keep -inf.
@@ -42,7 +72,7 @@ struct RowOfWords {
             for (int lane = 0; lane < there; ++lane)
                 if (v[lane] > best[k - 1]) insert(v[lane], first + j + lane);
         }
-        const Part part = exponentiate<false>(x, n);
+        const Part part = sum_exponentials(x, n);
         if (part.sum == 0.0f) return;  // all are minus infinity
         if (part.top > *top)
             *sum = *sum * std::exp((double)*top - part.top) + part.sum, *top = part.top;
@@ -103,7 +133,8 @@ struct TopWordsJob {
         const long row0 = h.first(p0), rows = h.first(p1 - 1) + h.count(p1 - 1) - row0;
         for (long i = 0; i < rows; ++i) row(row0 + i).begin();
         for (long j0 = 0; j0 < args.V; j0 += kChunkCols) {
-            score(p0, p1, j0, scores);
+            const long q0 = j0 / E::kCols, q1 = at_most(w.panels(), q0 + kChunkCols / E::kCols);
+            multiply_panels<E>(h, p0, p1, w, q0, q1, {scores, kChunkCols, args.b + j0, false}, row0, j0);
             for (long i = 0; i < rows; ++i)
                 row(row0 + i).add(scores + i * kChunkCols, args.penalty + j0, j0,
                                   at_most(kChunkCols, args.V - j0));
@@ -113,18 +144,6 @@ struct TopWordsJob {
 
     RowOfWords row(long i) const {
         return {args.log_p + i * args.k, args.words + i * args.k, args.k, tops + i, sums + i};
-    }
-
-    // The scores of some panels' rows for the chunk of words that begins at j0.
-    void score(long p0, long p1, long j0, float* scores) const {
-        alignas(64) float sums_of_block[E::kRows * E::kCols];
-        const Destination to{scores, kChunkCols, args.b + j0, false};
-        const long q0 = j0 / E::kCols, q1 = at_most(w.panels(), q0 + kChunkCols / E::kCols);
-        for (long k = 0; k == 0 || k < h.depth; k += E::kBlock)
-            for (long p = p0; p < p1; ++p)
-                for (long q = q0; q < q1; ++q)
-                    multiply_block<E>(h.panel(p), w.panel(q), k, h.depth, to, (p - p0) * E::kRows,
-                                      (q - q0) * E::kCols, (int)h.count(p), (int)w.count(q), sums_of_block);
     }
 };
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-NAMES = ("portable", "avx2", "avx512", "avx512_bf16", "amx", "amx_split")
+NAMES = ("portable", "avx2", "avx512", "avx512_bf16", "amx")
 
 
 def find_path(name):

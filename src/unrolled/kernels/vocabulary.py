@@ -51,7 +51,7 @@ def cross_entropy(
     CrossEntropy
     """
     (P, H), V = h.shape, w.shape[1]
-    grads = np.empty((P, H), np.float32), np.empty((H, V), np.float32), np.empty(V, np.float32)
+    dh, dw = np.empty((P, H), np.float32), np.empty((H + 1, V), np.float32)
     stored, turned = matrix(w)
     loss = compiled().cross_entropy(
         rows(h),
@@ -60,11 +60,12 @@ def cross_entropy(
         rows(b),
         np.require(y, np.int64, ["C", "A"]),
         rows(weights),
-        *grads,
+        dh,
+        dw,
         precision == "bfloat16",
         smoothing,
     )
-    return CrossEntropy(loss, *grads)
+    return CrossEntropy(loss, dh, dw[:-1], dw[-1])
 
 
 def top_words(
