@@ -19,7 +19,7 @@ using unrolled::Worker;
 
 constexpr long kPackSteps = 32;    // rows of an operand that are read side by side
 constexpr long kWidePanels = 32;   // panels packed from them before going on
-constexpr long kChunkRows = 224;   // rows of float32 a thread takes at a time, at most
+constexpr long kChunkRows = 288;   // rows of float32 a thread takes at a time, at most
 constexpr long kChunkCols = 256;   // columns, likewise: whole panels of every engine
 
 inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
@@ -195,6 +195,24 @@ void multiply_panels(const PackedRows<E>& a, long p0, long p1, const PackedCols<
             }
 }
 
+// How c is cut among threads: into blocks as large as the core's own cache likes them, and where these
+// are too few for a share for everyone, the longer side into more.
+template <class E>
+struct Cut {
+    long rows, cols;  // panels of a block
+
+    Cut(long row_panels, long col_panels, int threads) {
+        rows = ceil_div(row_panels, ceil_div(row_panels, chunk_rows<E>() / E::kRows));  // all of a size
+        cols = at_most(kChunkCols / E::kCols, col_panels);
+        const long wanted = 2 * threads, down = ceil_div(row_panels, rows), along = ceil_div(col_panels, cols);
+        if (threads == 1 || down * along >= wanted) return;
+        if (row_panels > col_panels)
+            rows = ceil_div(row_panels, ceil_div(wanted, along));
+        else
+            cols = ceil_div(col_panels, ceil_div(wanted, down));
+    }
+};
+
 // c = a b from packed operands; next is shared by the threads and starts at zero. A thread goes
 // along the rows of c, so that it writes stretches of memory and not columns of it.
 template <class E>
@@ -202,15 +220,12 @@ void multiply(const Worker& worker, const PackedRows<E>& a, const PackedCols<E>&
               const Destination& to, long* next) {
     if (a.rows == 0 || b.cols == 0) return;
     [[maybe_unused]] const typename E::Session session;
-    const long chunks = ceil_div(a.panels(), chunk_rows<E>() / E::kRows);
-    const long row_panels = ceil_div(a.panels(), chunks);  // of about the same size
-    const long col_panels = at_most(kChunkCols / E::kCols, ceil_div(b.panels(), 2 * worker.count));
-    const long across = ceil_div(b.panels(), col_panels);
-    const long items = across * chunks;
+    const Cut<E> cut(a.panels(), b.panels(), worker.count);
+    const long along = ceil_div(b.panels(), cut.cols), items = along * ceil_div(a.panels(), cut.rows);
     for (long item; (item = take(next)) < items;) {
-        const long p = item / across * row_panels, q = item % across * col_panels;
-        multiply_panels<E>(a, p, at_most(a.panels(), p + row_panels), b, q,
-                           at_most(b.panels(), q + col_panels), to, 0, 0);
+        const long p = item / along * cut.rows, q = item % along * cut.cols;
+        multiply_panels<E>(a, p, at_most(a.panels(), p + cut.rows), b, q,
+                           at_most(b.panels(), q + cut.cols), to, 0, 0);
     }
 }
 

@@ -169,7 +169,7 @@ struct ForwardJob {
 
     // x Wx + b of the thread's columns, over all rows, into gates.
     void take_input(const Share& share) {
-        const long together = kChunkRows / E::kRows;
+        const long together = chunk_rows<E>() / E::kRows;
         for (long p0 = 0; p0 < x.panels(); p0 += together)
             for (long group = share.first; group < share.last; ++group)
                 for (long p = p0; p < at_most(x.panels(), p0 + together); ++p)
