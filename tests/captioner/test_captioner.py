@@ -280,7 +280,7 @@ def test_many_images_are_captioned_in_parts_as_one(monkeypatch):
     captioner = make_captioner()
     features = some_features(11)
     together = captioner.caption_features(features)
-    monkeypatch.setattr("unrolled.captioner.saying.BATCH", 4)
+    monkeypatch.setattr("unrolled.captioner.saying.images_together", lambda width: 4)
     parts = captioner.caption_features(features)
     assert [caption.text for caption in parts] == [caption.text for caption in together]
     assert [c.log_prob for c in parts] == pytest.approx([c.log_prob for c in together], rel=1e-5)

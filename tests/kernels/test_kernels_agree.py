@@ -215,10 +215,26 @@ def check_vocabulary(rng, P, H, V, precision, size=1.0, smoothing=0.0):
         close(ours, theirs, tolerance)
 
 
-def test_vocabulary_loss_in_several_blocks(path):
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_vocabulary_loss_in_several_blocks(path, smoothing):
+    # More rows than a thread takes at once, and more scores than are collected.
+    check_vocabulary(np.random.default_rng(9), 230, 5, 40000, "float32", smoothing=smoothing)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_vocabulary_loss_of_scores_far_from_zero_and_apart(path, precision):
     rng = np.random.default_rng(9)
-    check_vocabulary(rng, 150, 5, 40000, "float32")  # more scores than are held at once
-    check_vocabulary(rng, 20, 30, 50, "float32", size=40.0)
+    check_vocabulary(rng, 20, 30, 50, precision, size=40.0)
+    h, w, b = draw(rng, (40, 31), (31, 300), (300,))
+    h[:, 0], w[0] = rng.choice([-1000, -500, 0, 0, 500], 40), 1  # the same on all scores of a row
+    y, weights = rng.integers(0, 300, 40), np.full(40, np.float32(0.1))
+    got = layers.vocabulary_loss(h, w, b, y, weights, smoothing=0.1, precision=precision)
+    want = layers.vocabulary_loss(*wide(h, w, b), y, weights.astype(np.float64), smoothing=0.1)
+    tolerance = 1e-3 if precision == "float32" else 0.1
+    assert got.loss == pytest.approx(want.loss, rel=tolerance)
+    close(got.dh, want.dh, tolerance)
+    close(got.dw[1:], want.dw[1:], tolerance)
+    close(got.db, want.db, tolerance)
 
 
 @quick

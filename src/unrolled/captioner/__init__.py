@@ -9,14 +9,13 @@
 from unrolled.captioner.captioner import Captioner
 from unrolled.captioner.decoding import Caption, Decoding
 from unrolled.captioner.ensemble import Captioners
-from unrolled.captioner.saying import BATCH
+from unrolled.captioner.saying import images_together
 from unrolled.captioner.seeing import Eyes
 from unrolled.captioner.shipping import DEFAULT, shipped
 from unrolled.captioner.wishes import DIVERSITY, Wishes
 from unrolled.captioner.words import Word, number_words, weigh_words
 
 __all__ = [
-    "BATCH",
     "DEFAULT",
     "DIVERSITY",
     "Caption",
@@ -26,6 +25,7 @@ __all__ = [
     "Eyes",
     "Wishes",
     "Word",
+    "images_together",
     "number_words",
     "shipped",
     "weigh_words",

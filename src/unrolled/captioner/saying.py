@@ -19,11 +19,27 @@ from unrolled.vision import Encoder, PhotoFeatures
 if TYPE_CHECKING:
     from unrolled.captioner.captioner import Captioner
 
-BATCH = 512
-"""Images that are decoded together; more no longer makes the products faster."""
+HYPOTHESES = 5120
+"""Captions begun that are extended together; more no longer makes the products faster."""
 
 Features: TypeAlias = "Array | RowsOfFeatures"
 OnError: TypeAlias = Callable[[Path, ImageError], None]
+
+
+def images_together(width: int) -> int:
+    """How many images are decoded together.
+
+    Parameters
+    ----------
+    width : int
+        Captions begun of each.
+
+    Returns
+    -------
+    int
+        From 32 to 1,024.
+    """
+    return min(max(HYPOTHESES // width, 32), 1024)
 
 
 def say_features(
@@ -56,8 +72,9 @@ def say_features(
     models = [member.model for member in members]
     speaker = (models[0] if alone else Ensemble(models)).ready(decoding.precision)
     found = []
-    for start in range(0, len(features[0]), BATCH):
-        rows = [np.ascontiguousarray(each[start : start + BATCH]) for each in features]
+    count = images_together(decoding.width)
+    for start in range(0, len(features[0]), count):
+        rows = [np.ascontiguousarray(each[start : start + count]) for each in features]
         taken = rows[0] if alone else rows
         found += decoding.find(speaker, taken, members[0].vocabulary, rows)
     return found

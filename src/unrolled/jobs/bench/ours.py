@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from unrolled import kernels
-from unrolled.captioner import BATCH as TOGETHER
+from unrolled.captioner import images_together
 from unrolled.data import CaptionBatches
 from unrolled.decoding import beam_search
 from unrolled.jobs.bench.cases import BATCH, LONGEST, NULL, Work
@@ -84,9 +84,9 @@ def decode(work: Work, precision: str) -> Run:
     model, (rows,), (width,) = work.model(), work.features, work.at
 
     def run() -> list[tuple[int, ...]]:
-        found, speaker = [], model.ready(precision)
-        for start in range(0, len(rows), TOGETHER):
-            part = rows[start : start + TOGETHER]
+        found, speaker, count = [], model.ready(precision), images_together(width)
+        for start in range(0, len(rows), count):
+            part = rows[start : start + count]
             found += beam_search(speaker, part, width=width, max_length=LONGEST)
         return [best.words for best, *_ in found]
 
