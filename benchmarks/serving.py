@@ -33,7 +33,6 @@ from unrolled.captioner import Captioners, Eyes
 from unrolled.cli.app import main
 from unrolled.errors import DataError
 from unrolled.jobs.bench.tables import Table
-from unrolled.vision.photos import MAX_PIXELS
 from unrolled.vision.runtime import available_cpus
 
 CODE = "from unrolled.cli import main; main()"
@@ -175,7 +174,7 @@ def alone(service: Service, folder: Path, rounds: int) -> tuple[float, float]:
     eyes = Eyes(captioners.members)
 
     def plain(photo: bytes) -> None:
-        captioners.candidates(eyes.see([eyes.decode(photo, max_pixels=MAX_PIXELS)]))
+        captioners.candidates([each[None] for each in eyes.see(photo)])
 
     photos = [path.read_bytes() for path in sorted(folder.iterdir())]
     times: list[dict[str, float]] = []

@@ -14,7 +14,7 @@ def seen(captioner_folder, photos):
     captioner = Captioner.load(captioner_folder)
     eyes = Eyes([captioner])
     content = (photos / "00_red.jpg").read_bytes()
-    return captioner, eyes.see([eyes.decode(content, max_pixels=10_000)])
+    return captioner, [each[None] for each in eyes.see(content, max_pixels=10_000)]
 
 
 def test_words_weigh_what_the_laboratory_finds(seen):

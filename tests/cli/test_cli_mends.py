@@ -65,8 +65,8 @@ def test_json_never_holds_what_is_not_json(capfd):
 
 def test_a_caption_of_no_probability_is_null(cli, captioner_folder, photos, monkeypatch):
     monkeypatch.setattr(
-        "unrolled.captioner.saying.say_features",
-        lambda _members, features, _decoding: [[Caption("a dog", math.nan)]] * len(features[0]),
+        "unrolled.captioner.Decoding.find",
+        lambda _self, _speaker, features, *_: [[Caption("a dog", math.nan)]] * len(features),
     )
     records, _ = caption_json(cli, captioner_folder, photos / "00_red.jpg")
     assert records[0]["log_prob"] is None
@@ -125,7 +125,7 @@ def test_what_is_not_installed_is_said_before_photos_are_encoded(
 
     monkeypatch.setattr("unrolled.jobs.evaluate.score", missing)
     monkeypatch.setattr(
-        "unrolled.captioner.saying.Encoder.from_identity", lambda *_a, **_o: pytest.fail("encoded")
+        "unrolled.captioner.seeing.Encoder.from_identity", lambda *_a, **_o: pytest.fail("encoded")
     )
     said = cli("evaluate", captioner_folder, "--data", flickr8k)
     assert (said.code, said.err) == (2, "error: metrics: METEOR needs Java\n")

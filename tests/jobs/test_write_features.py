@@ -41,7 +41,7 @@ class Watched:
 
     def features(self, paths, **options):
         self.asked += list(paths)
-        return self.encoder.features(self.asked, batch_size=1, **options)
+        return self.encoder.features(self.asked, ahead=1, **options)
 
 
 def test_every_photo_has_the_encoders_features_under_its_name(some_photos, encoder, tmp_path):

@@ -67,13 +67,13 @@ def test_encode_refuses_what_are_no_photos(small_encoder: Encoder) -> None:
         small_encoder.encode(PIXELS.astype(np.float32))
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 20, 64])
+@pytest.mark.parametrize("ahead", [1, 3, 20, 64])
 def test_features_of_files_come_in_order(
-    small_encoder: Encoder, photo_folder: Path, batch_size: int
+    small_encoder: Encoder, photo_folder: Path, ahead: int
 ) -> None:
     paths = sorted_photos(photo_folder)
     expected = small_encoder.encode(np.stack([load_photo(path, 64) for path in paths]), grid=True)
-    results = list(small_encoder.features(iter(paths), batch_size=batch_size, grid=True))
+    results = list(small_encoder.features(iter(paths), ahead=ahead, grid=True))
     assert [result.path for result in results] == paths
     assert np.array_equal(np.stack([result.pooled for result in results]), expected.pooled)
     assert np.array_equal(np.stack([result.grid for result in results]), expected.grid)
@@ -87,7 +87,7 @@ def with_bad_ones(paths: list[Path]) -> list[Path]:
 
 def test_a_bad_photo_is_raised_at_its_turn(small_encoder: Encoder, photo_folder: Path) -> None:
     paths = sorted_photos(photo_folder)
-    results = small_encoder.features(with_bad_ones(paths), batch_size=4)
+    results = small_encoder.features(with_bad_ones(paths), ahead=4)
     assert [next(results).path for _ in range(5)] == paths[:5]
     with pytest.raises(ImageError, match=r"^gone-1\.jpg: no such file\.$"):
         next(results)
@@ -101,7 +101,7 @@ def test_bad_photos_are_told_and_the_others_go_on(
     paths = sorted_photos(photo_folder)
     told: list[tuple[Path, str]] = []
     results = small_encoder.features(
-        with_bad_ones(paths), batch_size=4, on_error=lambda path, error: told.append((path, error))
+        with_bad_ones(paths), ahead=4, on_error=lambda path, error: told.append((path, error))
     )
     assert [result.path for result in results] == paths[:12]
     assert [path.name for path, _ in told] == ["gone-1.jpg", "gone-2.jpg"]
@@ -111,15 +111,13 @@ def test_bad_photos_are_told_and_the_others_go_on(
 def test_only_bad_photos(small_encoder: Encoder) -> None:
     told = []
     paths = [Path(f"gone-{index}.jpg") for index in range(9)]
-    results = small_encoder.features(
-        paths, batch_size=2, on_error=lambda path, _: told.append(path)
-    )
+    results = small_encoder.features(paths, ahead=2, on_error=lambda path, _: told.append(path))
     assert list(results) == []
     assert told == paths
 
 
 def test_stopping_early_leaves_no_thread(small_encoder: Encoder, photo_folder: Path) -> None:
-    results = small_encoder.features(sorted_photos(photo_folder) * 50, batch_size=2)
+    results = small_encoder.features(sorted_photos(photo_folder) * 50, ahead=2)
     next(results)
     results.close()
     assert workers() == 0
@@ -132,7 +130,7 @@ from pathlib import Path
 from unrolled.vision import Encoder
 
 encoder = Encoder.load("lite0", cache=Path(sys.argv[2]))
-for index, _ in enumerate(encoder.features(repeat(Path(sys.argv[1])), batch_size=8)):
+for index, _ in enumerate(encoder.features(repeat(Path(sys.argv[1])), ahead=8)):
     if index == 8:
         print("running", flush=True)
 """
@@ -188,8 +186,8 @@ def test_arguments_out_of_range(arguments: dict[str, int], cache_folder: Path) -
 
 
 def test_batches_of_no_photos_are_refused(small_encoder: Encoder) -> None:
-    with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
-        small_encoder.features([], batch_size=0)
+    with pytest.raises(InputError, match="ahead must be at least 1, got 0"):
+        small_encoder.features([], ahead=0)
 
 
 def test_the_graph_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

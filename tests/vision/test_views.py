@@ -65,7 +65,7 @@ def test_views_that_are_none(photo: Path) -> None:
 
 def test_features_of_views(small_encoder: Encoder, photo_folder: Path) -> None:
     paths = sorted(photo_folder.glob("*.jpg"))[:5]
-    found = list(small_encoder.features(paths, grid=True, views=VIEWS[:3], batch_size=2))
+    found = list(small_encoder.features(paths, grid=True, views=VIEWS[:3], ahead=2))
     plain = list(small_encoder.features(paths, grid=True))
     assert [photo.path for photo in found] == paths
     for photo, whole in zip(found, plain, strict=True):

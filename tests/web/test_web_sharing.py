@@ -68,9 +68,9 @@ def test_what_the_worker_holds_is_bounded_in_number_and_bytes(size):
 
 
 class Looks:
-    """Eyes that decode by doing nothing."""
+    """Eyes that see by doing nothing."""
 
-    def decode(self, photo, *, max_pixels):
+    def see(self, photo, *, max_pixels):
         return photo
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from unrolled.captioner.decoding import Caption, Decoding
+from unrolled.captioner.seeing import Eyes
 from unrolled.data import RowsOfFeatures
-from unrolled.decoding import Ensemble, Rules
-from unrolled.errors import EncoderError, ImageError, InputError
+from unrolled.decoding import Ensemble, Rules, Speaker
+from unrolled.errors import ImageError, InputError
 from unrolled.layers.arrays import Array
-from unrolled.vision import Encoder, PhotoFeatures
 
 if TYPE_CHECKING:
     from unrolled.captioner.captioner import Captioner
@@ -68,15 +69,12 @@ def say_features(
             f"{len(members)} captioners want features of the same images each, got features of "
             f"{', '.join(f'{len(each):,}' for each in features)} images"
         )
-    alone = len(members) == 1
-    models = [member.model for member in members]
-    speaker = (models[0] if alone else Ensemble(models)).ready(decoding.precision)
+    speaker = _speaker(members, decoding)
     found = []
     count = images_together(decoding.width)
     for start in range(0, len(features[0]), count):
         rows = [np.ascontiguousarray(each[start : start + count]) for each in features]
-        taken = rows[0] if alone else rows
-        found += decoding.find(speaker, taken, members[0].vocabulary, rows)
+        found += _say(members, speaker, rows, decoding)
     return found
 
 
@@ -106,89 +104,25 @@ def say_photos(
     captions : list of Caption, best first
     """
     Rules(**decoding.rules).numbered(members[0].model.word_to_idx)  # before the photos are encoded
-    encoders = load_encoders(members, encoder)
-    grid = [
-        any(m.sees_grid for m in members if key_of(m.encoder) == key_of(each.identity))
-        for each in encoders
-    ]
-    first = encoders[0].features(
-        map(Path, paths), batch_size=batch_size, grid=grid[0], on_error=on_error or "raise"
-    )
-    while batch := list(itertools.islice(first, batch_size)):
-        encoded = [batch]
-        for each, with_grid in zip(encoders[1:], grid[1:], strict=True):
-            again = (photo.path for photo in batch)  # all of them have just been read
-            encoded.append(list(each.features(again, batch_size=batch_size, grid=with_grid)))
-        by_encoder = {
-            key_of(each.identity): photos for each, photos in zip(encoders, encoded, strict=True)
-        }
-        rows = [
-            np.stack([features_for(member, photo) for photo in by_encoder[key_of(member.encoder)]])
-            for member in members
-        ]
-        captions = say_features(members, rows, decoding)
-        yield from zip((photo.path for photo in batch), captions, strict=True)
+    eyes, speaker = Eyes(members, encoder), _speaker(members, decoding)
+    ahead = 2 * batch_size  # while one batch is captioned, the next is seen
+    with closing(eyes.see_ahead(paths, ahead=ahead, on_error=on_error or "raise")) as seen:
+        while batch := list(itertools.islice(seen, batch_size)):
+            found, features = zip(*batch, strict=True)
+            rows = [np.stack(of_all) for of_all in zip(*features, strict=True)]
+            yield from zip(found, _say(members, speaker, rows, decoding), strict=True)
 
 
-def key_of(identity: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Give an encoder's identity as what a dict can find it by.
-
-    Parameters
-    ----------
-    identity : mapping of str to str
-
-    Returns
-    -------
-    tuple of pairs of str
-    """
-    return tuple(sorted(identity.items()))
+def _speaker(members: Sequence[Captioner], decoding: Decoding) -> Speaker:
+    """Give who says the captions, with weights laid out once for all of them."""
+    models = [member.model for member in members]
+    speaker = models[0] if len(models) == 1 else Ensemble(models)
+    return speaker.ready(decoding.precision)
 
 
-def load_encoders(members: Sequence[Captioner], name: str | None) -> list[Encoder]:
-    """Load each encoder that a captioner wants, once.
-
-    Parameters
-    ----------
-    members : sequence of Captioner
-    name : str or None
-        What to find the encoder by that has an ONNX file of one's own in it.
-
-    Returns
-    -------
-    list of Encoder
-
-    Raises
-    ------
-    EncoderError
-        If the encoder here is not the one a model was trained with.
-    """
-    where = "the captioner's model"
-    wanted = {key_of(member.encoder): member.encoder for member in members}
-    if name is None or len(wanted) == 1:
-        return [
-            Encoder.from_identity(identity, where=where, name=name) for identity in wanted.values()
-        ]
-    named = Encoder.load(name)
-    if key_of(named.identity) not in wanted:
-        raise EncoderError(f"{name}: none of the models was trained with this encoder")
-    return [
-        named if key == key_of(named.identity) else Encoder.from_identity(identity, where=where)
-        for key, identity in wanted.items()
-    ]
-
-
-def features_for(member: Captioner, photo: PhotoFeatures) -> Array:
-    """Choose, of a photo's features, those that the captioner's model takes.
-
-    Parameters
-    ----------
-    member : Captioner
-    photo : PhotoFeatures
-
-    Returns
-    -------
-    (D,) or (L, D) float32
-    """
-    if not member.sees_grid or photo.grid is None:
-        return photo.pooled
-    return photo.grid.reshape(-1, photo.grid.shape[-1])
+def _say(
+    members: Sequence[Captioner], speaker: Speaker, rows: list[Array], decoding: Decoding
+) -> list[list[Caption]]:
+    """Find captions of the images of which there are rows of features for each captioner."""
+    taken = rows[0] if len(rows) == 1 else rows
+    return decoding.find(speaker, taken, members[0].vocabulary, rows)

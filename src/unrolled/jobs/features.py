@@ -10,7 +10,7 @@ from unrolled.data import FeatureWriter
 from unrolled.errors import ImageError, InputError
 from unrolled.jobs.photos import find_photos
 from unrolled.vision import Encoder
-from unrolled.vision.encoder import OnError
+from unrolled.vision.ahead import OnError
 from unrolled.vision.views import WHOLE
 
 

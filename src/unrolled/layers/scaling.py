@@ -51,7 +51,8 @@ class FeatureScaling(NamedTuple):
                 f"FeatureScaling: features must be (..., {len(self.mean)}), got {features.shape}"
             )
         mean, scale = (part.astype(features.dtype, copy=False) for part in self)
-        standardised: Array = (features - mean) * scale
+        standardised: Array = features - mean
+        standardised *= scale
         return standardised
 
     @classmethod

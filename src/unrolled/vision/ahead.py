@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
-from typing import TypeVar
+from pathlib import Path
+from typing import Literal, TypeVar
 
-__all__ = ["map_ahead"]
+from unrolled.errors import ImageError
+
+__all__ = ["OnError", "map_ahead", "map_photos"]
+
+OnError = Literal["raise"] | Callable[[Path, ImageError], None]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,3 +43,33 @@ def map_ahead(
             yield item, future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def map_photos(
+    function: Callable[[Path], Result],
+    paths: Iterable[Path],
+    *,
+    threads: int,
+    ahead: int,
+    on_error: OnError = "raise",
+) -> Generator[Result, None, None]:
+    """Yield what ``function`` makes of each photo, working ahead as `map_ahead` does.
+
+    An `ImageError` comes out at its photo's turn; a callable ``on_error`` is told of it then, in
+    the consumer's thread, and the others go on.
+    """
+
+    def see(path: Path) -> Result | ImageError:
+        try:
+            return function(path)
+        except ImageError as error:
+            return error
+
+    with closing(map_ahead(see, paths, threads=threads, ahead=ahead)) as seen:
+        for path, found in seen:
+            if not isinstance(found, ImageError):
+                yield found
+            elif on_error == "raise":
+                raise found
+            else:
+                on_error(path, found)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+import os
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.data.identity import check_identity
-from unrolled.errors import EncoderError, ImageError, InputError, ShapeError
-from unrolled.vision.ahead import map_ahead
+from unrolled.errors import EncoderError, InputError, ShapeError
+from unrolled.vision.ahead import OnError, map_photos
 from unrolled.vision.names import JOIN, Part, join_identities, name_of, parse_name
 from unrolled.vision.network import Encoded, Network, load_named, run_network
 from unrolled.vision.own import load_own
+from unrolled.vision.photos import MAX_PIXELS
 from unrolled.vision.runtime import available_cpus
 from unrolled.vision.views import WHOLE, check_views, load_views
 from unrolled.vision.weights import encoder_spec
 
 __all__ = ["Encoded", "Encoder", "PhotoFeatures"]
-
-OnError = Literal["raise"] | Callable[[Path, ImageError], None]
-Squares = tuple[NDArray[np.uint8], ...]
 
 
 class PhotoFeatures(NamedTuple):
@@ -38,9 +37,9 @@ class PhotoFeatures(NamedTuple):
 class Encoder:
     """One pretrained network, or several side by side, that turns photos into features.
 
-    Photos run through the networks in small chunks, each on one thread and as many at once as
-    there are CPUs. On two cores that gave more photos per second than a run that shares its
-    every layer between both, and it holds up when other programs want a core.
+    A photo goes through the networks on one thread, and as many photos at once as there are CPUs.
+    On two cores that gave more photos per second than a run that shares its every layer between
+    both, and it holds up when other programs want a core.
 
     Attributes
     ----------
@@ -53,7 +52,7 @@ class Encoder:
     dim : int
         D, the number of features.
     threads : int
-        How many threads decode, and how many run the networks.
+        How many photos are decoded and encoded at once.
     identity : dict of str to str
         All that the features depend on: network, weights, input size, how a photo is resized and
         how its pixels are scaled. Feature stores and models carry it; see
@@ -179,7 +178,9 @@ class Encoder:
         )
         return encoder
 
-    def encode(self, *photos: NDArray[np.uint8], grid: bool = False) -> Encoded:
+    def encode(
+        self, *photos: NDArray[np.uint8], grid: bool = False, threads: int | None = None
+    ) -> Encoded:
         """Compute the features of photos that are already decoded and squashed.
 
         Parameters
@@ -188,6 +189,8 @@ class Encoder:
             RGB pixels, as `load_photo` gives them; an array for each of `sizes`.
         grid : bool
             Whether to return the spatial grid too.
+        threads : int, optional
+            Instead of the encoder's; 1 keeps to the caller's thread.
 
         Returns
         -------
@@ -209,7 +212,7 @@ class Encoder:
                 f"inputs of {self.sizes} pixels, got {[np.shape(array) for array in photos]}"
             )
         parts = [
-            run_network(network, np.asarray(array), grid=grid, threads=self.threads)
+            run_network(network, np.asarray(array), grid=grid, threads=threads or self.threads)
             for network, array in zip(self.networks, photos, strict=True)
         ]
         if len(parts) == 1:
@@ -218,23 +221,56 @@ class Encoder:
         grids = [part.grid for part in parts if part.grid is not None]
         return Encoded(pooled, np.concatenate(grids, axis=-1) if grid else None)
 
+    def see(
+        self,
+        photo: str | os.PathLike[str] | bytes,
+        *,
+        grid: bool = False,
+        views: Sequence[str] = (WHOLE,),
+        max_pixels: int = MAX_PIXELS,
+    ) -> Encoded:
+        """Decode a photo and compute the features of its views, in the caller's thread.
+
+        Parameters
+        ----------
+        photo : path or bytes
+            A file, or a whole file's content.
+        grid : bool
+            Whether to return the spatial grid too.
+        views : sequence of str
+            Of `unrolled.vision.VIEWS`.
+        max_pixels : int
+            Width times height beyond which the photo is refused before it is decoded.
+
+        Returns
+        -------
+        Encoded
+            ``pooled`` (views, D) and, if asked for, ``grid`` (views, G, G, D), float32.
+
+        Raises
+        ------
+        ImageError
+            The photo cannot be read.
+        EncoderError
+            The grid is asked for, and there is none.
+        """
+        squares = load_views(photo, self.sizes, views, max_pixels=max_pixels)
+        return self.encode(*squares, grid=grid, threads=1)
+
     def features(
         self,
         paths: Iterable[Path],
         *,
-        batch_size: int = 32,
         grid: bool = False,
         views: Sequence[str] | None = None,
         on_error: OnError = "raise",
+        ahead: int = 32,
     ) -> Generator[PhotoFeatures, None, None]:
-        """Compute the features of photo files, in order, decoding ahead of the network.
+        """Compute the features of photo files, in order, ahead of who takes them.
 
         Parameters
         ----------
         paths : iterable of Path
-            Read as far ahead as two batches.
-        batch_size : int
-            How many photos go through the network before their features come out.
         grid : bool
             Whether to give the spatial grid too.
         views : sequence of str, optional
@@ -244,6 +280,8 @@ class Encoder:
             What becomes of a photo that cannot be read. By default its `ImageError` is raised at
             its turn, after the features of all photos before it. A callable gets the path and the
             error, in order and in the caller's thread, and the others go on.
+        ahead : int
+            Photos at most that are read before their features are taken.
 
         Yields
         ------
@@ -258,58 +296,21 @@ class Encoder:
         EncoderError
             The grid is asked for, and there is none.
         InputError
-            ``batch_size`` is not positive, or a view is unknown.
+            ``ahead`` is not positive, or a view is unknown.
         """
-        if batch_size < 1:
-            raise InputError(f"Encoder.features: batch_size must be at least 1, got {batch_size}")
+        if ahead < 1:
+            raise InputError(f"Encoder.features: ahead must be at least 1, got {ahead}")
         if grid:
             _ = self.grid_shape  # says why, if there is none
-        check_views((WHOLE,) if views is None else views)
-        return self._features(paths, batch_size, grid, views, on_error)
+        wanted = (WHOLE,) if views is None else tuple(views)
+        check_views(wanted)
+        rows = 0 if views is None else slice(None)
 
-    def _features(
-        self,
-        paths: Iterable[Path],
-        batch_size: int,
-        grid: bool,
-        views: Sequence[str] | None,
-        on_error: OnError,
-    ) -> Generator[PhotoFeatures, None, None]:
-        def decode(path: Path) -> Squares | ImageError:
-            try:
-                return load_views(path, self.sizes, (WHOLE,) if views is None else views)
-            except ImageError as error:
-                return error
+        def see(path: Path) -> PhotoFeatures:
+            pooled, grids = self.see(path, grid=grid, views=wanted)
+            return PhotoFeatures(path, pooled[rows], None if grids is None else grids[rows])
 
-        decoded = map_ahead(decode, paths, threads=self.threads, ahead=2 * batch_size)
-        batch: list[tuple[Path, Squares]] = []
-        try:
-            for path, photo in decoded:
-                if not isinstance(photo, ImageError):
-                    batch.append((path, photo))
-                elif on_error == "raise":
-                    yield from self._encode_batch(batch, grid, views)
-                    raise photo
-                else:
-                    on_error(path, photo)
-                if len(batch) == batch_size:
-                    yield from self._encode_batch(batch, grid, views)
-                    batch = []
-            yield from self._encode_batch(batch, grid, views)
-        finally:
-            decoded.close()
-
-    def _encode_batch(
-        self, batch: Sequence[tuple[Path, Squares]], grid: bool, views: Sequence[str] | None
-    ) -> Generator[PhotoFeatures, None, None]:
-        if not batch:
-            return
-        photos = [np.concatenate(squares) for squares in zip(*(s for _, s in batch), strict=True)]
-        pooled, grids = self.encode(*photos, grid=grid)
-        count = len(pooled) // len(batch)
-        for index, (path, _) in enumerate(batch):
-            rows = index if views is None else slice(index * count, (index + 1) * count)
-            yield PhotoFeatures(path, pooled[rows], None if grids is None else grids[rows])
+        return map_photos(see, paths, threads=self.threads, ahead=ahead, on_error=on_error)
 
 
 def _load_network(part: Part, cache: Path | None) -> Network:

@@ -77,6 +77,7 @@ def run_network(
     grid : bool
         Whether the grid is wanted; the network must have one.
     threads : int
+        1 for the caller's own.
 
     Raises
     ------
@@ -96,7 +97,10 @@ def run_network(
 
     step = max(1, min(_CHUNK, -(-len(photos) // threads)))
     starts = range(0, len(photos), step)
-    chunks = [part for _, part in map_ahead(run, starts, threads=threads, ahead=64)]
+    if threads == 1:
+        chunks = [*map(run, starts)]
+    else:
+        chunks = [part for _, part in map_ahead(run, starts, threads=threads, ahead=64)]
     if not chunks:
         empty = np.empty((0, network.side or 0, network.side or 0, network.dim), np.float32)
         return Encoded(np.empty((0, network.dim), np.float32), empty if grid else None)

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from unrolled.errors import ImageError, InputError
 
@@ -159,6 +159,8 @@ def _upright(image: Image.Image) -> Image.Image:
     """Follow EXIF's orientation; metadata that cannot be parsed does not stop the photo."""
     try:
         with quietly():
+            if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+                return image  # not a copy of it
             return ImageOps.exif_transpose(image)
     except Exception:  # damaged metadata raises nearly anything
         return image
@@ -193,7 +195,7 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
     """Lay an image over white, as RGB."""
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, _PAPER), image)
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
 
 
 def _damage(error: Exception, kind: str, length: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.errors import InputError
-from unrolled.vision.photos import load_squares
+from unrolled.vision.photos import MAX_PIXELS, load_squares
 
 __all__ = ["AUGMENTATIONS", "VIEWS", "WHOLE", "check_views", "crop_from", "load_views"]
 
@@ -41,7 +41,11 @@ def check_views(views: Sequence[str]) -> None:
 
 
 def load_views(
-    source: str | os.PathLike[str] | bytes, sizes: Sequence[int], views: Sequence[str]
+    source: str | os.PathLike[str] | bytes,
+    sizes: Sequence[int],
+    views: Sequence[str],
+    *,
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[NDArray[np.uint8], ...]:
     """Decode a photo once and give its views at several sizes.
 
@@ -53,6 +57,8 @@ def load_views(
         Sides in pixels.
     views : sequence of str
         Of `VIEWS`. ``whole`` comes out the same whatever the others are.
+    max_pixels : int
+        Width times height beyond which the photo is refused before it is decoded.
 
     Returns
     -------
@@ -70,7 +76,10 @@ def load_views(
     cropped = {*views} - plain
     wanted = {*(sizes if plain else ()), *(map(crop_from, sizes) if cropped else ())}
     order = sorted(wanted)
-    squares = dict(zip(order, load_squares(source, order, detail=max(sizes)), strict=True))
+    loaded = load_squares(source, order, detail=max(sizes), max_pixels=max_pixels)
+    squares = dict(zip(order, loaded, strict=True))
+    if len(views) == 1:
+        return tuple(_view(squares, size, views[0])[None] for size in sizes)
     return tuple(np.stack([_view(squares, size, view) for view in views]) for size in sizes)
 
 

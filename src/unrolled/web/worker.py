@@ -1,4 +1,4 @@
-"""The process that looks at photos: it decodes them ahead in threads, and captions them together.
+"""The process that looks at photos: it sees them ahead in threads, and captions them together.
 
 It reads frames from stdin and answers on stdout. Whatever a photo does to a decoder, it does it
 here, and the service starts another worker.
@@ -15,6 +15,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
 
 from unrolled.captioner import DEFAULT, Caption, Captioners, Decoding, Eyes
 from unrolled.errors import ImageError, UnrolledError
@@ -34,8 +36,8 @@ PATIENCE = 0.1
 """Share of the time that the last photos took for which as many again are waited for: clients that
 were answered together come back together. One alone is not waited for, nor made to wait."""
 
-DECODING_SECONDS = 0.5
-"""For how long more photos are waited for while the CPUs are busy with decoding them anyway."""
+SEEING_SECONDS = 0.5
+"""For how long more photos are waited for while the CPUs are busy with seeing them anyway."""
 
 _GONE: Future[Any] = Future()
 _GONE.cancel()
@@ -46,7 +48,7 @@ class Waiting(NamedTuple):
 
     task: int
     asked: wire.Header
-    decoded: Future[Any]
+    features: Future[tuple[Array, ...]]
 
 
 def most_together(width: int) -> int:
@@ -65,7 +67,7 @@ def most_together(width: int) -> int:
 
 
 class Desk:
-    """Photos as they come in, being decoded until their turn is there.
+    """Photos as they come in, being seen until their turn is there.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ class Desk:
         self._last: Any = None  # how those taken last are captioned
         self._expected, self._taken_at = 1, time.monotonic()
         self._cpus = available_cpus()
-        self._threads = ThreadPoolExecutor(self._cpus, thread_name_prefix="unrolled-decode")
+        self._threads = ThreadPoolExecutor(self._cpus, thread_name_prefix="unrolled-see")
 
     def listen(self, stream: BinaryIO) -> None:
         """Take in photos until the service closes the stream.
@@ -103,13 +105,13 @@ class Desk:
         if header.get("drop"):
             self._drop(task)
             return
-        decoded = self._threads.submit(self._eyes.decode, photo, max_pixels=self._max_pixels)
+        features = self._threads.submit(self._eyes.see, photo, max_pixels=self._max_pixels)
         with self._changed:
-            self._waiting[task] = Waiting(task, header, decoded)
-        decoded.add_done_callback(lambda _: self._wake())
+            self._waiting[task] = Waiting(task, header, features)
+        features.add_done_callback(lambda _: self._wake())
 
     def take(self) -> list[Waiting]:
-        """Wait for photos, and take those that are decoded and are to be captioned alike.
+        """Wait for photos, and take those that are seen and are to be captioned alike.
 
         Where there are several ways, they take turns.
 
@@ -135,43 +137,42 @@ class Desk:
             return taken
 
     def _wait_for_company(self, seconds: float) -> None:
-        """Wait for as many photos as were taken last, and while the CPUs only decode, for more."""
+        """Wait for as many photos as were taken last, and while the CPUs only see, for more."""
 
-        def decoding() -> int:
+        def being_seen() -> int:
             return len(self._waiting) - len(self._ready())
 
         self._changed.wait_for(
             lambda: self._closed or len(self._ready()) >= self._expected, timeout=seconds
         )
         self._changed.wait_for(
-            lambda: decoding() < self._cpus or len(self._ready()) >= TOGETHER,
-            timeout=DECODING_SECONDS,
+            lambda: being_seen() < self._cpus or len(self._ready()) >= TOGETHER,
+            timeout=SEEING_SECONDS,
         )
 
     def _drop(self, task: int) -> None:
         """Do no more for a photo that nobody waits for; it is still to be answered."""
         with self._changed:
             if task in self._waiting:
-                decoded = self._waiting[task].decoded
-                self._waiting[task] = self._waiting[task]._replace(decoded=_GONE)
+                features = self._waiting[task].features
+                self._waiting[task] = self._waiting[task]._replace(features=_GONE)
                 self._changed.notify_all()
-                decoded.cancel()
+                features.cancel()
 
     def _ready(self) -> list[Waiting]:
-        return [each for each in self._waiting.values() if each.decoded.done()]
+        return [each for each in self._waiting.values() if each.features.done()]
 
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
 
 
-def answer(captioners: Captioners, eyes: Eyes, taken: Sequence[Waiting]) -> list[wire.Header]:
-    """Caption photos that are decoded; one that cannot be read has the reason as its answer.
+def answer(captioners: Captioners, taken: Sequence[Waiting]) -> list[wire.Header]:
+    """Caption photos that are seen; one that cannot be read has the reason as its answer.
 
     Parameters
     ----------
     captioners : Captioners
-    eyes : Eyes
     taken : sequence of Waiting
         With the same way of decoding.
 
@@ -183,14 +184,15 @@ def answer(captioners: Captioners, eyes: Eyes, taken: Sequence[Waiting]) -> list
     answers: dict[int, wire.Header] = {}
     good = []
     for each in taken:
-        if each.decoded.cancelled():
+        if each.features.cancelled():
             answers[each.task] = {"dropped": True}
-        elif isinstance(error := each.decoded.exception(), ImageError):
+        elif isinstance(error := each.features.exception(), ImageError):
             answers[each.task] = {"unreadable": str(error)}
         else:
             good.append(each)
     if good:
-        features = eyes.see([each.decoded.result() for each in good])
+        seen = zip(*(each.features.result() for each in good), strict=True)
+        features = [np.stack(of_all) for of_all in seen]
         decoding = Decoding(**good[0].asked["decoding"])
         found = captioners.candidates(features, decoding=decoding)
         for place, (each, captions) in enumerate(zip(good, found, strict=True)):
@@ -266,7 +268,7 @@ def main() -> None:
     threading.Thread(target=desk.listen, args=(frames,), daemon=True).start()
     while taken := desk.take():
         began = time.perf_counter()
-        said = answer(captioners, eyes, taken)
+        said = answer(captioners, taken)
         tell({"answers": said, "seconds": time.perf_counter() - began})
 
 

@@ -9,13 +9,11 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from unrolled.captioner import Captioner
-from unrolled.captioner.saying import features_for
+from unrolled.captioner import Captioner, Eyes
 from unrolled.data import Photo, encode_captions, tokenize
 from unrolled.errors import InputError
 from unrolled.layers.arrays import Array
 from unrolled.model import CaptioningRNN
-from unrolled.vision import Encoder
 
 Source: TypeAlias = "Captioner | str | Path | None"
 """A captioner, the folder of one, or None for the one that ships."""
@@ -149,11 +147,10 @@ def encode_photos(
     EncoderError
         If the encoder here is not the one the model was trained with.
     """
-    loaded = Encoder.from_identity(captioner.encoder, where="the captioner's model", name=encoder)
     once = list(dict.fromkeys(paths))
     rows = {}
-    for photo in loaded.features(once, grid=captioner.sees_grid):
-        rows[photo.path] = features_for(captioner, photo)
+    for path, (features,) in Eyes([captioner], encoder).see_ahead(once, ahead=32):
+        rows[path] = features
         if progress is not None:
             progress(len(rows), len(once), "Encoding photos")
     return np.stack([rows[path] for path in paths])
