@@ -11,13 +11,14 @@ from typing import Annotated, NoReturn
 import typer
 
 import unrolled
-from unrolled.cli import alt, bench, caption, check, evaluate, features, lab, model, serve, train
+from unrolled.cli.commands import Roof
 from unrolled.cli.console import say
 from unrolled.cli.options import ENVIRONMENT_HELP
 from unrolled.errors import UnrolledError
 
 app = typer.Typer(
     name="unrolled",
+    cls=Roof,
     help="Caption photos on a plain CPU, and train captioners on photos of your own.",
     epilog=f"Example: unrolled caption holiday.jpg\n\n{ENVIRONMENT_HELP}",
     no_args_is_help=True,
@@ -25,8 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (caption, alt, features, train, evaluate, model, bench, check, lab, serve):
-    module.add_to(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -9,9 +9,10 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from unrolled.jobs.features import FeatureProgress
+if TYPE_CHECKING:
+    from unrolled.jobs.features import FeatureProgress
 
 SECONDS_BETWEEN_LINES = 10.0
 """Where there is no terminal to draw a bar on."""
