@@ -8,7 +8,7 @@
                             │
                           engine               a bounded queue; photos that wait go together
                             │  process, wire
-                          worker               a process of its own: decodes, sees, captions
+                          worker               a process of its own: sees, captions
 
 A photo is held in memory as long as it is worked on, and nowhere else.
 """

@@ -22,7 +22,7 @@ from unrolled.web.settings import Settings
 from unrolled.web.worker import TOGETHER
 
 AHEAD = 2 * TOGETHER
-"""Photos that the worker has at once: while some are captioned, others are decoded."""
+"""Photos that the worker has at once: while some are captioned, others are seen."""
 
 AHEAD_BYTES = 64 << 20
 """Bytes of them at most, be they in the pipe or beyond it; a larger photo goes alone."""
