@@ -14,8 +14,8 @@ struct AmxEngine {
     using Session = TileSession;
 
     // Panels are [32 steps][2 tiles].
-    static long size_a(long K) { return K / 32 * 2 * kTileWords; }
-    static long size_b(long K) { return K / 32 * 2 * kTileWords; }
+    static constexpr long size_a(long K) { return K / 32 * 2 * kTileWords; }
+    static constexpr long size_b(long K) { return K / 32 * 2 * kTileWords; }
 
     static void pack_a(uint32_t* panel, long k0, const float* src, long ld, bool trans, int rows,
                        long K) {
@@ -59,8 +59,8 @@ struct AmxEngine {
         _mm512_storeu_si512(pairs_at(panels, K, k, col), pair_bf16(load(first), load(second)));
     }
 
-    static void get_b(uint32_t* panels, long K, long k, long col, float* to) {
-        store(to, one_of_pairs(pairs_at(panels, K, k, col), k % 2));
+    static Floats get_b(uint32_t* panels, long K, long k, long col) {
+        return one_of_pairs(pairs_at(panels, K, k, col), k % 2);
     }
 
     static void change_b(uint32_t* panels, long K, long k, long col, float value) {

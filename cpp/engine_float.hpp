@@ -7,7 +7,7 @@
 //   gather_a         the same from rows of a transpose that lie anywhere
 //   put_a            writes 16 neighbours of one row, as a time loop produces them
 //   put_b            writes 16 neighbours of two following steps, the first an even one
-//   get_b            reads 16 neighbours of a step
+//   get_b            reads a vector of neighbours of a step
 //   change_b         writes one number
 //   block            multiplies panels over steps [k0, k1) into out, kCols floats a row
 //   block_in_place   where kInPlace: a whole block on top of what lies at `from`, into c
@@ -31,8 +31,8 @@ struct FloatEngine {
 
     struct Session {};  // what a thread holds while it multiplies: nothing
 
-    static long size_a(long K) { return kRows * K; }
-    static long size_b(long K) { return kCols * K; }
+    static constexpr long size_a(long K) { return kRows * K; }
+    static constexpr long size_b(long K) { return kCols * K; }
 
     static Floats rounded(Floats v) { return Round ? to_bf16(v) : v; }
     static float rounded(float x) { return Round ? to_bf16(splat(x))[0] : x; }
@@ -86,9 +86,8 @@ struct FloatEngine {
         }
     }
 
-    static void get_b(const float* panels, long K, long k, long col, float* to) {
-        for (int j = 0; j < kStrip; j += kLanes)
-            store(to + j, load(panels + (col + j) / kCols * size_b(K) + k * kCols + (col + j) % kCols));
+    static Floats get_b(const float* panels, long K, long k, long col) {
+        return load(panels + col / kCols * size_b(K) + k * kCols + col % kCols);
     }
 
     static void change_b(float* panels, long K, long k, long col, float value) {

@@ -38,9 +38,9 @@ def images_together(width: int) -> int:
     Returns
     -------
     int
-        From 32 to 1,024.
+        From 1 to 1,024.
     """
-    return min(max(HYPOTHESES // width, 32), 1024)
+    return min(max(HYPOTHESES // width, 1), 1024)
 
 
 def say_features(

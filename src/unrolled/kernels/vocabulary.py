@@ -45,6 +45,7 @@ def cross_entropy(
     smoothing : float in [0, 1)
         Part of each row's target that is spread evenly over all V words.
     precision : "float32" or "bfloat16"
+        Of what products multiply; db is one of them, with ones.
 
     Returns
     -------
