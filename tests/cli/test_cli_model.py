@@ -149,6 +149,20 @@ def test_entries_are_added_to_the_card(cli, run_folder, tmp_path):
     assert json.loads(cli("info", tmp_path / "out", "--json").out)["limits"] == added["limits"]
 
 
+def test_where_things_lay_stays_at_home(cli, run_folder, tmp_path):
+    captioner = Captioner.load(run_folder / "best")
+    run = captioner.card["run"]
+    lay = {
+        "data": run["data"] | {"path": "/home/me/photos", "features": "/home/me/seen.safetensors"},
+        "training": run["training"] | {"start": "/home/me/runs/first/best"},
+    }
+    dataclasses.replace(captioner, card={**captioner.card, "run": run | lay}).save(tmp_path / "in")
+    assert cli("export", tmp_path / "in", "--out", tmp_path / "out").code == 0
+    told = Captioner.load(tmp_path / "out").card["run"]
+    assert (told["data"]["path"], told["data"]["features"]) == ("photos", "seen.safetensors")
+    assert told["training"]["start"] == "best"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

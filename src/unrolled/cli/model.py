@@ -125,7 +125,7 @@ def export(
 
 
 def _without_places(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave of the data's paths the last names: where they lay on a machine is its owner's."""
+    """Leave of a run's paths the last names: where they lay on a machine is its owner's."""
     run = card.get("run")
     data = run.get("data") if isinstance(run, Mapping) else None
     if not (isinstance(run, Mapping) and isinstance(data, Mapping)):
@@ -137,4 +137,8 @@ def _without_places(card: Mapping[str, Any]) -> dict[str, Any]:
     }
     if isinstance(data.get("encoder"), str):
         names["encoder"] = JOIN.join(Path(part).name for part in data["encoder"].split(JOIN))
-    return {**card, "run": {**run, "data": {**data, **names}}}
+    told = {**run, "data": {**data, **names}}
+    training = run.get("training")
+    if isinstance(training, Mapping) and isinstance(training.get("start"), str):
+        told["training"] = {**training, "start": Path(training["start"]).name}
+    return {**card, "run": told}
