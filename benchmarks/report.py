@@ -20,6 +20,8 @@ PAGES = {
     "README.md": ("bench-summary",),
     "README.zh-CN.md": ("bench-summary",),
 }
+TIMED = ("step", "decode", "epoch")
+"""Parts whose medians the tables tell."""
 
 
 def report(
@@ -63,10 +65,12 @@ def machine(results: Results) -> str:
     cpu, threads = told["cpu"], told["threads"]
     libraries = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
     seconds = "CPU time" if told["clock"] == "cpu" else "wall time"
+    counts = {len(each.values) for each in results.records if each.part in TIMED} or {0}
+    rounds = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
     return (
         f"{told['made'][:10]}: {cpu['name']} ({' '.join(cpu['instructions'])}), {threads} thread"
         f"{'s' * (threads > 1)} on as many cores, kernels `{told['kernels']['path']}`; medians "
-        f"of {told['rounds']} interleaved rounds, {seconds}; {libraries}."
+        f"of interleaved rounds ({rounds}), {seconds}; {libraries}."
     )
 
 

@@ -92,6 +92,7 @@ def test_the_pages_have_their_markers():
 
 
 def test_the_machine_is_said():
-    said = machine(RESULTS)
-    for words in ("A CPU", "amx_bf16", "2 threads", "15 interleaved rounds", "wall", "numpy 2.4"):
+    slower = Record("step", "d", "lstm", "unrolled numpy", [0.3, 0.3, 0.4])
+    said = machine(Results(MACHINE, [*RESULTS.records, slower]))
+    for words in ("A CPU", "amx_bf16", "2 threads", "rounds (1 to 3)", "wall", "numpy 2.4"):
         assert words in said
