@@ -29,7 +29,6 @@ constexpr float kLowest = -3.40282347e38f;
 constexpr float kFar = 30.0f;  // guesses may be off by so much: e^30 V and its inverse are floats
 constexpr long kRowsOfThread = 224;  // or a few more: they and a chunk of words stay in its cache
 
-
 inline float sum_lanes(Floats v) {
     float total = 0.0f;
     for (int i = 0; i < kLanes; ++i) total += v[i];
@@ -45,8 +44,8 @@ inline float top_lane(Floats v) {
 // What is known of a row of scores x, from one stretch of them after the other.
 struct RowOfScores {
     float guess;
-    float top;       // the largest score so far
-    double sum;      // of e^(x - guess)
+    float top;         // the largest score so far
+    double sum;        // of e^(x - guess)
     double shift_sum;  // of x - guess
     float true_score, true_e;  // the true word's
 
