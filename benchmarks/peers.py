@@ -10,25 +10,18 @@ from unrolled.jobs.bench.ours import LOSS, OTHER_LOSS, OTHER_WORDS
 
 LAYOUTS = ("all", "valid", "packed")
 TORCH = "torch"
+USUAL_WORDS = 4000
+"""The usual solution's largest vocabulary in the plot; of more it takes too many seconds."""
 
 
 def settings(work: Work) -> list[Setting]:
     """List everybody who does a work, ours first."""
-    found = [*ours_alone(work), *PEERS[work.task](work)]
-    if work.part == "plot":  # the best of each, as the training step chose them
-        found = [each for each in found if each.name in PLOTTED]
-    return found
-
-
-PLOTTED = (
-    *("unrolled float32", "unrolled bfloat16", "assignment's usual"),
-    *("torch packed float32", "torch packed bfloat16", "torch valid bfloat16"),
-)
+    return [*ours_alone(work), *PEERS[work.task](work)]
 
 
 def _steps(work: Work) -> list[Setting]:
     found = []
-    if work.part != "plot" or work.sizes.V <= 4000:
+    if work.part != "plot" or work.sizes.V <= USUAL_WORDS:
         found.append(Setting("assignment's usual", "usual", usual.step, 1e-4))
     for precision, autocast in (("float32", False), ("bfloat16", True)):
         for layout in LAYOUTS:

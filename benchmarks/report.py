@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -11,37 +12,57 @@ import typer
 
 from unrolled.errors import DataError
 from unrolled.jobs.bench import Record, Results
+from unrolled.jobs.bench.growth import figure
 from unrolled.jobs.bench.results import COMPILED, best
-from unrolled.jobs.bench.tables import Table, tables
+from unrolled.jobs.bench.tables import Table, growth, tables
+from unrolled.plots import save_figure
 
 ROOT = Path(__file__).parents[1]
+PICTURE = "benchmarks.png"
 PAGES = {
-    "docs/benchmarks.md": ("bench-machine", "bench-reached", "bench-all"),
+    "docs/benchmarks.md": ("bench-machine", "bench-reached", "bench-growth", "bench-all"),
     "README.md": ("bench-summary",),
     "README.zh-CN.md": ("bench-summary",),
 }
 TIMED = ("step", "decode", "epoch")
 """Parts whose medians the tables tell."""
+DRAWN = ("plot",)
+"""The part that a picture tells of."""
 
 
 def report(
     files: Annotated[list[Path], typer.Argument(help="What `run --json` wrote; later ones count.")],
 ) -> None:
-    """Write the tables of docs/benchmarks.md and of the READMEs anew."""
+    """Write what was measured into docs/benchmarks.md and the READMEs; the rest stays there."""
     results = Results.read(files)
-    blocks = {
-        "bench-machine": machine(results),
-        "bench-reached": markdown(reached(results)),
-        "bench-all": "\n\n".join(f"### {t.title}\n\n{markdown(t)}" for t in tables(results)),
-        "bench-summary": markdown(summary(results)),
-    }
+    written = blocks(results)
     for name, markers in PAGES.items():
         path = ROOT / name
-        text = path.read_text(encoding="utf-8")
-        for marker in markers:
-            text = replaced(text, marker, blocks[marker], name)
-        path.write_text(text, encoding="utf-8")
-        print(f"wrote {name}")
+        before = text = path.read_text(encoding="utf-8")
+        for marker in written.keys() & markers:
+            text = replaced(text, marker, written[marker], name)
+        if text != before:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {name}")
+    if "bench-growth" in written:
+        save_figure(figure(results), ROOT / "docs" / PICTURE)
+        print(f"wrote docs/{PICTURE}")
+
+
+def blocks(results: Results) -> dict[str, str]:
+    """Make the pages' blocks, by their markers: those for which something was measured."""
+    made = {}
+    told = replace(results, records=[r for r in results.records if r.part not in DRAWN])
+    if told.records:
+        made["bench-machine"] = machine(told, TIMED)
+        made["bench-reached"] = markdown(reached(told))
+        made["bench-all"] = "\n\n".join(f"### {t.title}\n\n{markdown(t)}" for t in tables(told))
+        made["bench-summary"] = markdown(summary(told))
+    if results.of(*DRAWN):
+        picture = f"![Milliseconds of a step by batch, length and vocabulary]({PICTURE})"
+        numbers = markdown(growth(results))
+        made["bench-growth"] = f"{picture}\n\n{machine(results, DRAWN)}\n\n{numbers}"
+    return made
 
 
 def replaced(text: str, marker: str, block: str, where: str) -> str:
@@ -59,19 +80,25 @@ def markdown(table: Table) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def machine(results: Results) -> str:
-    """Say where and how it was measured."""
+def machine(results: Results, parts: Sequence[str]) -> str:
+    """Say where and how parts were measured."""
     told = results.machine
     cpu, threads = told["cpu"], told["threads"]
     libraries = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
     seconds = "CPU time" if told["clock"] == "cpu" else "wall time"
-    counts = {len(each.values) for each in results.records if each.part in TIMED} or {0}
+    counts = {len(each.values) for part in parts for each in results.of(part)} or {0}
     rounds = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
     return (
         f"{told['made'][:10]}: {cpu['name']} ({' '.join(cpu['instructions'])}), {threads} thread"
         f"{'s' * (threads > 1)} on as many cores, kernels `{told['kernels']['path']}`; medians "
         f"of interleaved rounds ({rounds}), {seconds}; {libraries}."
     )
+
+
+ASKED = "lstm"
+"""The cell that floors and aims are set for; the others' rows stand beside, without."""
+SHARED, SHARE_BOUNDS = ("b", "c"), ("40%", "70%")
+"""The cases whose share of the limit is told, and its floor and aim."""
 
 
 class Ratio(NamedTuple):
@@ -84,7 +111,6 @@ class Ratio(NamedTuple):
     floor: float
     aim: float
     cases: tuple[str, ...] = ()
-    cell: str = "lstm"
 
 
 def is_compiled(name: str) -> bool:
@@ -155,26 +181,28 @@ def reached(results: Results) -> Table:
 def _ratios(results: Results) -> Iterator[tuple[str, ...]]:
     for ratio in RATIOS:
         for case, cell in results.cases(ratio.part):
-            if (ratio.cases and case not in ratio.cases) or cell != ratio.cell:
+            if ratio.cases and case not in ratio.cases:
                 continue
             records = results.of(ratio.part, case, cell)
             ours, peer = best(records, ratio.ours), best(records, ratio.peer)
             if ours and peer:
                 times = f"{peer.middle / ours.middle:.2f}x"
-                bounds = (_bound(ratio.floor, "x"), _bound(ratio.aim, "x"))
+                asked = cell == ASKED
+                bounds = [_bound(each, "x") if asked else "" for each in (ratio.floor, ratio.aim)]
                 said = (_measured(ours), _measured(peer))
                 yield (f"{ratio.part}: {ratio.what}", f"{case} {cell}", *said, times, *bounds)
 
 
 def _shares(results: Results) -> Iterator[tuple[str, ...]]:
-    for case in ("b", "c"):
-        ours = best(results.of("step", case, "lstm"), is_compiled)
-        limit = results.limit(case, "lstm", "bfloat16")
-        if ours and not math.isnan(limit):
+    for case, cell in results.cases("step"):
+        ours = best(results.of("step", case, cell), is_compiled)
+        limit = results.limit(case, cell, "bfloat16")
+        if case in SHARED and ours and not math.isnan(limit):
             share = f"{ours.flops / ours.middle / limit:.0%}"
             least = f"{ours.flops / limit * 1e3:.1f} ms at {limit / 1e9:,.0f} GFLOP/s"
             what = "step: share of the bfloat16 limit"
-            yield (what, f"{case} lstm", _measured(ours), least, share, "40%", "70%")
+            bounds = SHARE_BOUNDS if cell == ASKED else ("", "")
+            yield (what, f"{case} {cell}", _measured(ours), least, share, *bounds)
 
 
 def _bound(value: float, unit: str) -> str:

@@ -126,6 +126,22 @@ def test_a_plan_makes_what_it_says():
     assert {each[2] for each in made if each[0] == "plot"} == {"N", "T", "V"}
 
 
+@pytest.mark.parametrize("quick", [False, True])
+def test_growth_is_about_case_b_in_one_thing_at_a_time(quick):
+    base = CASES["b"]
+    at = {"N": base.N, "T": base.T, "V": base.sizes.V}
+    found = {axis: [] for axis in at}
+    for work in works(Plan(parts=("plot",), quick=quick)):
+        (captions,) = work.captions
+        measures = {"N": len(captions), "T": captions.shape[1] - 1, "V": work.sizes.V}
+        assert measures == at | {work.case: work.at[0]}
+        assert work.sizes == base.sizes._replace(V=work.sizes.V)
+        found[work.case].append(work.at[0])
+    for axis, places in found.items():
+        assert places == sorted(set(places))
+        assert at[axis] in places
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

@@ -1,5 +1,7 @@
 """PyTorch and ONNX Runtime do the same work as we, in every setting they are measured in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,19 @@ def test_all_come_to_the_same_loss(monkeypatch, cell):
     monkeypatch.setattr("unrolled.jobs.bench.plan.CASES", CASES | {"a": SHAPE})
     names = measured(Plan(parts=("step",), cases=("a",), cells=(cell,), rounds=1, threads=1))
     assert {"assignment's usual", "torch packed float32", "torch valid bfloat16"} < names
+
+
+def test_growth_is_of_everybody_but_the_slowest_at_many_words():
+    from benchmarks.peers import settings
+
+    work = replace(made_step("V", SHAPE, "lstm"), part="plot", at=(40,))
+    names = {setting.name for setting in settings(work)}
+    layouts = ("all", "valid", "packed")
+    torchs = {f"torch {how} {what}" for how in layouts for what in ("float32", "bfloat16")}
+    assert {"unrolled numpy", "assignment's usual", *torchs} <= names
+    assert not any("compiled" in name for name in names)
+    wide = replace(work, sizes=work.sizes._replace(V=16000))
+    assert names - {setting.name for setting in settings(wide)} == {"assignment's usual"}
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])

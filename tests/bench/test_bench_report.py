@@ -1,7 +1,10 @@
 """The report: tables from JSON, between their markers."""
 
+from dataclasses import replace
+
 import pytest
-from benchmarks.report import PAGES, ROOT, machine, markdown, reached, replaced, summary
+from benchmarks import report
+from benchmarks.report import PAGES, ROOT, blocks, machine, markdown, reached, replaced, summary
 
 from unrolled.errors import DataError
 from unrolled.jobs.bench import Record, Results
@@ -17,8 +20,8 @@ MACHINE = {
 }
 
 
-def record(setting, value, part="step", case="c", **more):
-    return Record(part, case, "lstm", setting, [value], **more)
+def record(setting, value, part="step", case="c", cell="lstm", **more):
+    return Record(part, case, cell, setting, [value], **more)
 
 
 RESULTS = Results(
@@ -62,6 +65,18 @@ def test_what_was_reached_is_held_to_floor_and_aim():
     assert "step: against the assignment's usual solution" not in rows  # of case a alone
 
 
+def test_the_rows_of_an_rnn_stand_beside_and_without_bounds():
+    beside = [replace(each, cell="rnn") for each in RESULTS.records if each.part != "decode"]
+    rows = reached(Results(MACHINE, [*RESULTS.records, *beside])).rows
+    found = {row[0]: row for row in rows if row[1] == "c rnn"}
+    assert len(found) == 5
+    for name, row in found.items():
+        (lstm,) = (each for each in rows if each[:2] == (name, "c lstm"))
+        assert row[2:5] == lstm[2:5]
+        assert row[5:] == ("", "")
+        assert all(lstm[5:])
+
+
 def test_a_table_is_written_as_markdown():
     lines = markdown(summary(RESULTS)).splitlines()
     assert lines[0].startswith("|  | unrolled bfloat16 |")
@@ -91,8 +106,39 @@ def test_the_pages_have_their_markers():
             assert replaced(text, marker, "", name)
 
 
+GROWTH = [record("unrolled float32", 0.1, part="plot", case="N", at=[n]) for n in (8, 16)]
+
+
+def test_what_was_not_measured_stays_on_the_pages():
+    text = blocks(RESULTS)
+    assert text.keys() == {"bench-machine", "bench-reached", "bench-all", "bench-summary"}
+    assert blocks(Results(MACHINE, GROWTH)).keys() == {"bench-growth"}
+    both = blocks(Results(MACHINE, [*RESULTS.records, *GROWTH]))
+    assert both == text | blocks(Results(MACHINE, GROWTH))
+    assert set().union(*PAGES.values()) == both.keys()
+
+
+def test_growth_is_reported_as_a_picture_with_its_numbers(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    (tmp_path / "docs").mkdir()
+    marked = "<!-- bench-growth -->\nold\n<!-- /bench-growth -->\n"
+    for name in PAGES:
+        (tmp_path / name).write_text(marked if name.startswith("docs") else "as it was")
+    Results(MACHINE, GROWTH).write(tmp_path / "plot.json")
+    report.report([tmp_path / "plot.json"])
+    said = capsys.readouterr().out
+    assert said == "wrote docs/benchmarks.md\nwrote docs/benchmarks.png\n"
+    page = (tmp_path / "docs/benchmarks.md").read_text()
+    for words in ("](benchmarks.png)", "rounds (1)", "| N = 16, lstm | 100.0 |"):
+        assert words in page
+    assert "old" not in page
+    assert (tmp_path / "docs/benchmarks.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_machine_is_said():
     slower = Record("step", "d", "lstm", "unrolled numpy", [0.3, 0.3, 0.4])
-    said = machine(Results(MACHINE, [*RESULTS.records, slower]))
+    failed = Record("step", "d", "lstm", "torch compiled float32", why="no compiler")
+    said = machine(Results(MACHINE, [*RESULTS.records, slower, failed]), ("step", "decode"))
     for words in ("A CPU", "amx_bf16", "2 threads", "rounds (1 to 3)", "wall", "numpy 2.4"):
         assert words in said

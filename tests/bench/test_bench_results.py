@@ -6,9 +6,9 @@ import pytest
 
 from unrolled.errors import DataError, InputError
 from unrolled.jobs.bench import Record, Results
-from unrolled.jobs.bench.picture import figure
+from unrolled.jobs.bench.growth import curves, figure
 from unrolled.jobs.bench.results import best
-from unrolled.jobs.bench.tables import tables
+from unrolled.jobs.bench.tables import growth, tables
 
 MACHINE = {"clock": "wall", "threads": 2}
 
@@ -49,6 +49,15 @@ def test_of_what_was_measured_twice_the_later_file_counts(tmp_path):
     assert len(both.records) == len(RESULTS.records)
     assert both.records[3] == again
     assert both.machine["threads"] == 1
+
+
+def test_the_cells_of_a_case_stand_together_whichever_files_they_are_from(tmp_path):
+    steps = [(case, cell) for cell in ("lstm", "rnn") for case in "ab"]
+    for number, (case, cell) in enumerate(steps):
+        one = Results(MACHINE, [Record("step", case, cell, "unrolled numpy", [1.0])])
+        one.write(tmp_path / f"{number}.json")
+    both = Results.read(sorted(tmp_path.glob("*.json")))
+    assert both.cases("step") == [("a", "lstm"), ("a", "rnn"), ("b", "lstm"), ("b", "rnn")]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"machine": {}, "records": [{"wrong": 1}]}'])
@@ -94,7 +103,7 @@ def test_the_tables_say_medians_shares_of_the_limit_and_ratios():
     assert "torch compile float32" not in rows
     assert decode.rows[0][2:] == ("500.00", "500.00", "2,000 captions", "", "", "")
     assert memory.rows == [("a lstm", "unrolled float32", "1.0")]
-    assert [row[0] for row in plot.rows] == ["N 8 lstm", "N 16 lstm"]
+    assert plot.rows == [("N = 8, lstm", "80.0"), ("N = 16, lstm", "160.0")]
 
 
 def test_cpu_time_is_called_by_its_name():
@@ -102,26 +111,63 @@ def test_cpu_time_is_called_by_its_name():
     assert all("CPU ms" in t.headings for t in tables(results) if "ms" in " ".join(t.headings))
 
 
-def test_the_picture_has_an_axis_of_every_kind_and_a_line_of_every_setting():
+def growing(cell="lstm"):
+    medians = {
+        "unrolled bfloat16": (1, 2),
+        "unrolled float32": (2, 4),
+        "unrolled numpy": (3, 6),
+        "assignment's usual": (9,),
+        "torch valid float32": (5, 9),
+        "torch packed float32": (6, 8),
+        "torch all bfloat16": (4, 7),
+    }
+    for case, places in (("N", (32, 8)), ("V", (100, 1000))):
+        for name, values in medians.items():
+            for place, value in zip(sorted(places), values, strict=False):
+                yield Record("plot", case, cell, name, [value / 1e3] * 3, at=[place])
+
+
+def test_a_curve_of_a_peer_is_its_best_of_a_precision_at_each_place():
+    records = list(growing())[::-1]
+    left_out = Record("plot", "N", "lstm", "torch all float32", why="it fails", at=[8])
+    found = {(each.axis, each.name): each for each in curves(Results({}, [*records, left_out]))}
+    names = {name for _, name in found}
+    assert names == {
+        *("unrolled bfloat16", "unrolled float32", "unrolled numpy", "assignment's usual"),
+        *("torch's best float32", "torch's best bfloat16"),
+    }
+    assert found["N", "torch's best float32"].seconds == {8: 0.005, 32: 0.008}
+    assert list(found["N", "torch's best float32"].seconds) == [8, 32]
+    assert found["V", "assignment's usual"].seconds == {100: 0.009}
+
+
+def test_growth_is_told_by_place_and_curve():
+    table = growth(Results(MACHINE, list(growing("rnn"))))
+    assert table.headings[:4] == ("case", "unrolled bfloat16", "unrolled float32", "unrolled numpy")
+    assert [row[0] for row in table.rows][:2] == ["N = 8, rnn", "N = 32, rnn"]
+    assert table.rows[3] == ("V = 1,000, rnn", "2.0", "4.0", "6.0", "", "8.0", "7.0")
+
+
+def test_the_picture_has_a_panel_of_every_axis_and_a_line_of_every_curve():
     pytest.importorskip("matplotlib")
-    more = [record("torch float32", n / 50, part="plot", case="V", at=(n,)) for n in (8, 16)]
-    drawing = figure(
-        Results(
-            MACHINE,
-            [
-                *RESULTS.records,
-                *more,
-                *(record("unrolled float32", 0.1, part="plot", case="V", at=(n,)) for n in (8, 16)),
-            ],
-        )
-    )
-    labels = [panel.get_xlabel() for panel in drawing.axes]
-    assert labels == ["captions in a batch", "words in the vocabulary"]
-    (line,) = drawing.axes[0].get_lines()
-    assert line.get_xydata().tolist() == [[8, 80], [16, 160]]
-    assert len(drawing.axes[1].get_lines()) == 2
+    drawing = figure(Results(MACHINE, [*growing("lstm"), *growing("rnn")]))
+    labels = [(panel.get_xlabel(), panel.get_ylabel()) for panel in drawing.axes]
+    assert labels == [
+        ("captions in a batch", "milliseconds a step, LSTM"),
+        ("words in the vocabulary", ""),
+        ("captions in a batch", "milliseconds a step, RNN"),
+        ("words in the vocabulary", ""),
+    ]
+    for panel in drawing.axes:
+        assert (panel.get_xscale(), panel.get_yscale()) == ("log", "log")
+        lines = {line.get_label(): line for line in panel.get_lines()}
+        assert len(lines) == 6
+    assert lines["torch's best float32"].get_xydata().tolist() == [[100, 5], [1000, 8]]
+    looks = [(line.get_color(), line.get_linestyle()) for line in lines.values()]
+    assert len(set(looks)) == 6  # told apart, and by colour whose they are
+    assert len({color for color, _ in looks}) == 3
     names = [text.get_text() for text in drawing.legends[0].get_texts()]
-    assert sorted(names) == ["torch float32", "unrolled float32"]
+    assert names == list(lines)
 
 
 def test_nothing_to_draw_is_an_error():

@@ -48,6 +48,7 @@ def test_it_measures_those_who_are_named(cli, tmp_path):
         (["--threads", "2", "--cpu-seconds"], "one thread only"),
         (["--json", "{tmp}/none/bench.json"], "no file can be written there"),
         (["--plot", "{tmp}"], "no file can be written there"),
+        (["--plot", "{tmp}/growth.pdf"], "a picture is .png or .svg"),
         (["--case", "d", "--flickr8k", "{tmp}/none"], "there is no such folder"),
     ],
 )

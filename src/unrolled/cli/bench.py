@@ -13,9 +13,10 @@ from unrolled.cli.console import Bar, print_table, say
 from unrolled.cli.options import ENVIRONMENT_HELP
 from unrolled.errors import InputError
 from unrolled.jobs.bench import Measuring, Plan, Results, Settings, measure, ours_alone
-from unrolled.jobs.bench.picture import write_plot
+from unrolled.jobs.bench.growth import figure
 from unrolled.jobs.bench.tables import tables
 from unrolled.jobs.events import Note
+from unrolled.plots.canvas import SUFFIXES
 
 EXAMPLE = f"""Examples:
 
@@ -90,7 +91,8 @@ def command(settings: Settings) -> Callable[..., None]:
         ] = None,
         json: Annotated[Path | None, typer.Option(help="Write all there is to this file.")] = None,
         plot: Annotated[
-            Path | None, typer.Option(help="Draw time against batch, length and words as PNG.")
+            Path | None,
+            typer.Option(help="Draw time by batch, length and words: .png or .svg."),
         ] = None,
     ) -> None:
         """Measure training steps and decoding here, in interleaved rounds."""
@@ -109,7 +111,7 @@ def command(settings: Settings) -> Callable[..., None]:
         results = _watch(measure(plan, _named(settings, setting)), json)
         _show(results)
         if plot:
-            write_plot(results, plot)
+            plots.save_figure(figure(results), plot)
             say(f"wrote {plot}.")
 
     return bench
@@ -128,6 +130,8 @@ def _check_writable(json: Path | None, plot: Path | None) -> None:
         if path.is_dir() or not path.absolute().parent.is_dir():
             raise InputError(f"{path}: no file can be written there; name one in a folder there is")
     if plot:
+        if plot.suffix.lower() not in SUFFIXES:
+            raise InputError(f"{plot}: a picture is {' or '.join(SUFFIXES)}; name it so")
         plots.check_installed()
 
 

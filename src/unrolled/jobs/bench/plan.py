@@ -11,8 +11,6 @@ from unrolled.jobs.bench.cases import (
     CASES,
     GATES,
     REAL,
-    Shape,
-    Sizes,
     Work,
     decoding,
     find_flickr8k,
@@ -25,11 +23,14 @@ from unrolled.jobs.bench.cases import (
 from unrolled.vision.runtime import available_cpus
 
 PARTS = ("limit", "step", "memory", "decode", "epoch", "plot")
-LOOK = {"N": (8, 64, 256), "T": (8, 16, 32), "V": (1000, 8000)}
-AXES = {"N": (8, 16, 32, 64, 128, 256), "T": (8, 16, 24, 32, 48), "V": (1000, 4000, 16000, 32000)}
-"""Points of the plot: batch, length and vocabulary, one of them at a time."""
-
-AROUND = Shape(64, 16, Sizes(512, 256, 512, 4000), 0.7)
+AROUND = CASES["b"]
+AXES = {
+    "N": (8, 16, 32, 64, 128, 256),
+    "T": (4, 8, 16, 32, 48),
+    "V": (250, 1004, 4000, 16000),
+}
+"""Places of the plot: batch, length and vocabulary, one of them at a time, the rest as `AROUND`."""
+LOOK = {"N": (8, 32, 128), "T": (4, 16), "V": (250, 1004, 4000)}
 
 
 @dataclass(frozen=True)

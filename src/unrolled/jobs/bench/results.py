@@ -156,7 +156,8 @@ class Results:
         Returns
         -------
         Results
-            Of a work that was measured twice, what the later file says.
+            Of a work that was measured twice, what the later file says. The cells of a case stand
+            together, whichever files they are from.
 
         Raises
         ------
@@ -176,7 +177,10 @@ class Results:
                 raise DataError(
                     f"{path}: expected what `unrolled bench --json` writes ({error})"
                 ) from None
-        return cls(machine, list(records.values()))
+        order: dict[tuple[str, str], int] = {}
+        for each in records.values():
+            order.setdefault((each.part, each.case), len(order))
+        return cls(machine, sorted(records.values(), key=lambda r: order[r.part, r.case]))
 
 
 def best(records: Iterable[Record], which: Callable[[str], bool]) -> Record | None:

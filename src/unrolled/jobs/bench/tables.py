@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from unrolled.jobs.bench.growth import curves
 from unrolled.jobs.bench.results import OURS, Record, Results, best
 
 
@@ -21,7 +22,6 @@ TITLES = {
     "step": "A training step: loss and all gradients",
     "decode": "Captions from features",
     "epoch": "A training epoch, loader and optimiser included",
-    "plot": "How a step's cost grows",
 }
 
 
@@ -41,21 +41,27 @@ def tables(results: Results) -> Iterator[Table]:
     for part, title in TITLES.items():
         if results.of(part):
             yield Table(title, _headings(results), list(_times(results, part)))
+    if results.of("plot"):
+        yield growth(results)
     if results.of("memory"):
         yield _memory(results)
 
 
+def _milliseconds(results: Results) -> str:
+    return "CPU ms" if results.machine.get("clock") == "cpu" else "ms"
+
+
 def _headings(results: Results) -> tuple[str, ...]:
-    seconds = "CPU ms" if results.machine.get("clock") == "cpu" else "ms"
-    return ("case", "setting", seconds, "least", "a second", "GFLOP/s", "of limit", "x best peer")
+    ms = _milliseconds(results)
+    return ("case", "setting", ms, "least", "a second", "GFLOP/s", "of limit", "x best peer")
 
 
 def _times(results: Results, part: str) -> Iterator[tuple[str, ...]]:
     """Give a row for every setting; ratios are of medians."""
-    for case, cell, at in dict.fromkeys((r.case, r.cell, tuple(r.at)) for r in results.of(part)):
-        records = [r for r in results.of(part, case, cell) if tuple(r.at) == at]
+    for case, cell in results.cases(part):
+        records = results.of(part, case, cell)
         peer = best(records, lambda name: not name.startswith(OURS))
-        name = " ".join([case, *map(str, at), cell])
+        name = f"{case} {cell}"
         for each in records:
             rate = each.flops / each.middle
             share = rate / results.limit(case, cell, each.precision)
@@ -71,6 +77,33 @@ def _times(results: Results, part: str) -> Iterator[tuple[str, ...]]:
                 f"{peer.middle / each.middle:.2f}" if peer else "",
             )
             name = ""
+
+
+def growth(results: Results) -> Table:
+    """Tell what the picture of growth draws: a row of each place, a column of each curve.
+
+    Parameters
+    ----------
+    results : Results
+
+    Returns
+    -------
+    Table
+        Medians in milliseconds.
+    """
+    found = curves(results)
+    names = list(dict.fromkeys(each.name for each in found))
+    cells: dict[tuple[str, str, int], dict[str, str]] = {}
+    for each in found:
+        for place, seconds in each.seconds.items():
+            row = cells.setdefault((each.axis, each.cell, place), {})
+            row[each.name] = f"{seconds * 1e3:,.1f}"
+    rows = [
+        (f"{axis} = {place:,}, {cell}", *(row.get(name, "") for name in names))
+        for (axis, cell, place), row in cells.items()
+    ]
+    title = f"How a step's cost grows, in {_milliseconds(results)}"
+    return Table(title, ("case", *names), rows)
 
 
 def _limits(results: Results) -> Table:
