@@ -306,10 +306,10 @@ def test_packed_matrix(path, M, K, N, seed, precision):
 
 
 @quick
-@given(N=counts, D=widths, H=widths, V=st.integers(1, 40), seed=seeds, precision=precisions)
+@given(N=counts, D=widths, H=widths, V=st.integers(1, 400), seed=seeds, precision=precisions)
 @pytest.mark.parametrize("gates", [1, 4])
 def test_steps_that_read_words(path, gates, N, D, H, V, seed, precision):
-    """Two steps, of which the second meets words that are known already and others."""
+    """Two steps, of which the second meets words that are known already and others, few or many."""
     rng = np.random.default_rng(seed)
     G = gates * H
     state = draw(rng, *[(N, H)] * (1 if gates == 1 else 2))

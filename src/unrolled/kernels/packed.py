@@ -16,6 +16,8 @@ from unrolled.kernels.choice import compiled
 
 Array = NDArray[Any]
 
+_MANY = 1 / 16  # of the vocabulary, new at one step
+
 
 class PackedMatrix:
     """A weight of products to come; what the array holds later changes nothing.
@@ -32,20 +34,22 @@ class PackedMatrix:
         self.shape = w.shape
         self._packed = compiled().pack(stored, turned, precision == "bfloat16")
 
-    def product(self, a: Array, bias: Array | None = None) -> Array:
+    def product(self, a: Array, bias: Array | None = None, *, out: Array | None = None) -> Array:
         """Matrix product of float32 arrays, ``a @ w + bias``.
 
         Parameters
         ----------
         a : (M, K) float32
         bias : (N,) float32, optional
+        out : (M, N) float32, optional
+            What it is written to.
 
         Returns
         -------
         (M, N) float32
             A row does not depend on the others.
         """
-        c = np.empty((len(a), self.shape[1]), np.float32)
+        c = np.empty((len(a), self.shape[1]), np.float32) if out is None else out
         self._packed.product(rows(a), c, None if bias is None else rows(bias))
         return c
 
@@ -72,9 +76,9 @@ class PackedMatrix:
 class WordCell:
     """Steps of a tanh recurrence or an LSTM that reads words.
 
-    A word's product ``W_embed[word] @ Wx + b`` is made when it is first read, and looked up after
-    that: what recurs in a step is ``h @ Wh`` alone. Where a cell reads more than h and the word, it
-    stands beside h, and its weight below that of h.
+    A word's product ``W_embed[word] @ Wx + b`` is made when it is first read, those of all words
+    where many are at one step, and looked up after that: what recurs in a step is ``h @ Wh`` alone.
+    Where a cell reads more than h and the word, it stands beside h, and its weight below that of h.
 
     Parameters
     ----------
@@ -118,10 +122,7 @@ class WordCell:
         -------
         next_h, and next_c of an LSTM : (N, H)
         """
-        new = np.unique(words[~self._known[words]])
-        if new.size:
-            self._table[new] = self._Wx.product(self._W_embed[new], self._b)
-            self._known[new] = True
+        self._meet(words)
         read = np.require(words, np.int64, ["C", "A"])
         next_h = np.empty((len(h), self._H), np.float32)
         if c is None:
@@ -130,3 +131,16 @@ class WordCell:
         next_c = np.empty(c.shape, np.float32)
         self._cell.step(read, self._table, rows(h), rows(c), next_h, next_c)
         return next_h, next_c
+
+    def _meet(self, words: Array) -> None:
+        """Make the products of words that are read for the first time."""
+        unknown = words[~self._known[words]]
+        if not unknown.size:
+            return
+        new = np.unique(unknown)
+        if len(new) < _MANY * len(self._known):
+            self._table[new] = self._Wx.product(self._W_embed[new], self._b)
+            self._known[new] = True
+        else:  # captions so varied will come to most of the others too: all at once is cheaper
+            self._Wx.product(self._W_embed, self._b, out=self._table)
+            self._known[:] = True
