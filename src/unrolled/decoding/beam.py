@@ -193,35 +193,36 @@ def _extend(
     model: Speaker, beams: _Beams, rules: NumberedRules, groups: int, diversity: float
 ) -> _Beams:
     """Say one more word: keep the best of each image's hypotheses times V words."""
-    N, K = beams.log_probs.shape
-    said = beams.words[:, :, 1:].reshape(N * K, -1)
+    N, K, t = beams.words.shape  # t words said, <START> among them
+    repeating = rules.most_repeating(t - 1)
     # No image can keep more than K words after one hypothesis, and where words are passed over or
     # penalised in some captions only, as many words further down take their places.
-    C = min(K + rules.most_repeating(said.shape[1]), len(model.word_to_idx))
+    C = min(K + repeating, len(model.word_to_idx))
     going_on = ~beams.finished  # no other is computed
     before = _rows_of(beams.state, beams.rows[going_on])
-    read, never = beams.words[going_on, -1], rules.never_at(said.shape[1])
-    best, state = model.best_words(read, before, C, never=never)
-    best.log_p[_among(best.words, rules.repeating(said[going_on.ravel()]))] = -np.inf
+    read = beams.words[:, :, -1][going_on]
+    best, state = model.best_words(read, before, C, never=rules.never_at(t - 1))
+    if repeating:
+        best.log_p[_among(best.words, rules.repeating(beams.words[going_on, 1:]))] = -np.inf
     words, log_p = np.full((N, K, C), rules.null), np.full((N, K, C), -np.inf)
     words[going_on], log_p[going_on] = best
     log_p[beams.finished, 0] = 0  # a finished caption stays as it is
     totals = beams.log_probs[:, :, None] + log_p
-    words[np.isneginf(totals)] = rules.null  # of no hypothesis, and read all the same
+    words[totals == -np.inf] = rules.null  # of no hypothesis, and read all the same
     parent, place, penalty = _choose(beams, words, totals, groups, diversity, rules)
     rows = np.zeros((N, K), int)
     rows[going_on] = np.arange(len(read))
-    chosen = np.arange(N)[:, None], parent, place
-    spoken = np.take_along_axis(beams.words, parent[:, :, None], axis=1)
-    finished = np.take_along_axis(beams.finished, parent, axis=1)
+    parents = np.arange(N)[:, None], parent
+    chosen = *parents, place
+    word, log_probs = words[chosen], totals[chosen]
     return _Beams(
         beams.images,
         state,
-        np.take_along_axis(rows, parent, axis=1),
-        np.concatenate([spoken, words[chosen][:, :, None]], axis=2),
-        totals[chosen],
+        rows[parents],
+        np.concatenate([beams.words[parents], word[:, :, None]], axis=2),
+        log_probs,
         penalty,
-        finished | (words[chosen] == rules.end) | np.isneginf(totals[chosen]),
+        beams.finished[parents] | (word == rules.end) | (log_probs == -np.inf),
         parent,
     )
 
@@ -271,18 +272,20 @@ def _rank(beams: _Beams, rules: NumberedRules, length_norm: float) -> list[list[
     words = beams.words[:, :, 1:]
     lengths = np.count_nonzero(words != rules.null, axis=2)  # <NULL> only fills up
     ended = (words == rules.end).any(axis=2)
+    scores = beams.log_probs / np.maximum(lengths, 1) ** float(length_norm)
+    best_first = np.arange(len(scores))[:, None], np.argsort(-scores, axis=1, kind="stable")
+    parts = words, lengths - ended, beams.log_probs, ended
     found = []
-    for image in zip(*(a.tolist() for a in (words, lengths, ended, beams.log_probs)), strict=True):
-        ranked = {}
-        for filled, length, end, log_prob in zip(*image, strict=True):
+    for image in zip(*(part[best_first].tolist() for part in parts), strict=True):
+        ranked: dict[tuple[int, ...], Hypothesis] = {}
+        for filled, length, log_prob, end in zip(*image, strict=True):
             if log_prob == -math.inf:
                 continue
             said = tuple(filled[:length])
-            hypothesis = Hypothesis(said[:-1] if end else said, log_prob, end)
-            ranked[said] = (log_prob / max(length, 1) ** length_norm, hypothesis)
+            ranked.setdefault(said, Hypothesis(said, log_prob, end))
         if not ranked:
             raise rules.refuse(words.shape[2] - 1)
-        found.append([h for _, h in sorted(ranked.values(), key=lambda pair: -pair[0])])
+        found.append(list(ranked.values()))
     return found
 
 

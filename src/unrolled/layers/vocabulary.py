@@ -227,6 +227,9 @@ def largest(values: Array, k: int) -> Array:
         Largest first, and of equal ones the first; what is nan counts as -inf.
     """
     values = np.fmax(values, values.dtype.type(-np.inf))
+    if k == 1:
+        first: Array = values.argmax(axis=1)[:, None]
+        return first
     last = np.partition(values, -k, axis=1)[:, -k, None]
     larger, equal = values > last, values == last
     room = k - np.count_nonzero(larger, axis=1)[:, None]
