@@ -28,10 +28,10 @@ def _steps(work: Work) -> list[Setting]:
             make = partial(pytorch.step, layout=layout, autocast=autocast)
             name = f"torch {layout} {precision}"
             found.append(Setting(name, TORCH, make, LOSS[precision]))
-        if work.part == "step" and len(work.captions) == 1:  # one shape, compiled once
-            make = partial(pytorch.step, layout="all", autocast=autocast, compiled=True)
+        if work.part == "step":  # a process of its own, which holds nothing else compiled
+            make = partial(pytorch.step, layout="valid", autocast=autocast, compiled=True)
             name = f"torch compiled {precision}"
-            found.append(Setting(name, "torch compiled", make, LOSS[precision]))
+            found.append(Setting(name, name, make, LOSS[precision]))
     return found
 
 

@@ -102,6 +102,8 @@ def loss_of(model: Model, batch: Minibatch, layout: str, autocast: bool) -> torc
 
 def step(work: Work, layout: str, autocast: bool, compiled: bool = False) -> Run:
     """Loss and all gradients of every minibatch; the outcome is the mean loss."""
+    if compiled:  # after eight models or shapes torch runs a function as it stands, and says little
+        torch.compiler.reset()
     model = Model(work.model())
     batches = [Minibatch.of(*pair) for pair in zip(work.features, work.captions, strict=True)]
     loss: Callable[..., torch.Tensor] = torch.compile(loss_of) if compiled else loss_of
