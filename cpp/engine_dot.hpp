@@ -22,9 +22,9 @@ struct DotEngine {
         alignas(64) uint32_t tile[kTileWords];
         for (long k = 0; k < K; k += 32) {
             if (trans)
-                tile_across(tile, EvenLines{src + k * ld, ld}, rows, K - k, false);
+                tile_across<Rounded>(tile, 0, EvenLines{src + k * ld, ld}, rows, K - k, false);
             else
-                tile_along(tile, src + k, ld, rows, K - k, true);
+                tile_along<Rounded>(tile, 0, src + k, ld, rows, K - k, true);
             uint32_t* to = panel + size_a(k0 + k);
             for (int pair = 0; pair < 16; ++pair)
                 std::memcpy(to + pair * kRows, tile + 16 * pair, 4 * kRows);
@@ -34,7 +34,7 @@ struct DotEngine {
     static void gather_a(uint32_t* panel, long k0, AnyLines src, int rows, long K) {
         alignas(64) uint32_t tile[kTileWords];
         for (long k = 0; k < K; k += 32) {
-            tile_across(tile, src.from(k, 0), rows, K - k, false);
+            tile_across<Rounded>(tile, 0, src.from(k, 0), rows, K - k, false);
             uint32_t* to = panel + size_a(k0 + k);
             for (int pair = 0; pair < 16; ++pair)
                 std::memcpy(to + pair * kRows, tile + 16 * pair, 4 * kRows);
@@ -46,9 +46,9 @@ struct DotEngine {
         alignas(64) uint32_t tile[kTileWords];
         for (long k = 0; k < K; k += 32) {
             if (trans)
-                tile_along(tile, src + k, ld, cols, K - k, true);
+                tile_along<Rounded>(tile, 0, src + k, ld, cols, K - k, true);
             else
-                tile_across(tile, EvenLines{src + k * ld, ld}, cols, K - k, false);
+                tile_across<Rounded>(tile, 0, EvenLines{src + k * ld, ld}, cols, K - k, false);
             uint32_t* to = panel + size_b(k0 + k) + 16 * strip;
             for (int pair = 0; pair < 16; ++pair) std::memcpy(to + pair * kCols, tile + 16 * pair, 64);
         }
@@ -63,7 +63,9 @@ struct DotEngine {
 
     static void put_b(uint32_t* panels, long K, long k, long col, const float* first,
                       const float* second) {
-        _mm512_storeu_si512(pairs_at(panels, K, k, col), pair_bf16(load(first), load(second)));
+        __m512i pairs[1];
+        pair_up<Rounded>(pairs, load(first), load(second));
+        _mm512_storeu_si512(pairs_at(panels, K, k, col), pairs[0]);
     }
 
     static Floats get_b(uint32_t* panels, long K, long k, long col) {
@@ -71,7 +73,7 @@ struct DotEngine {
     }
 
     static void change_b(uint32_t* panels, long K, long k, long col, float value) {
-        change_one_of_pair(pairs_at(panels, K, k, col), k % 2, value);
+        change_one_of_pair(pairs_at(panels, K, k, col), k % 2, round_bf16(splat(value))[0] >> 16);
     }
 
     static void block(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows, float* out) {

@@ -17,12 +17,50 @@ inline __m512i to_bf16(Floats first, Floats second) {
     return (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
 }
 
+// How floats are held in tiles. `row` takes 32 neighbours, the first 16 of them in the low half.
+
+// Each as the nearest bfloat16.
+struct Rounded {
+    static constexpr int kParts = 1;
+
+    static void row(__m512i (&parts)[kParts], Floats first, Floats second) {
+        parts[0] = to_bf16(first, second);
+    }
+};
+
+// Each as the sum of three bfloat16, exactly but for what lies below 2^-126.
+struct Split {
+    static constexpr int kParts = 3;
+
+    static void row(__m512i (&parts)[kParts], Floats first, Floats second) {
+        parts[0] = to_bf16(in_range(first), in_range(second));
+        for (int i = 1; i < kParts; ++i) {
+            first = rest(first, _mm512_castsi512_si256(parts[i - 1]));
+            second = rest(second, _mm512_extracti64x4_epi64(parts[i - 1], 1));
+            parts[i] = to_bf16(first, second);
+        }
+    }
+
+private:
+    // What would round to infinity is cut off instead.
+    static Floats in_range(Floats x) {
+        return where(absolute(x) > 3.38953139e38f, (Floats)((Words)x & 0xffff0000u), x);
+    }
+
+    static Floats rest(Floats x, __m256i taken) {
+        const Floats r = x - (Floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32(taken), 16);
+        return where(r == r, r, Floats{});  // nothing is left of an infinity
+    }
+};
+
 // 16 pairs of floats, each in one word: the first's bfloat16 in its low half.
-inline __m512i pair_bf16(Floats first, Floats second) {
+template <class Form>
+inline void pair_up(__m512i (&parts)[Form::kParts], Floats first, Floats second) {
     const __m512i interleave =
         _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                          21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    return _mm512_permutexvar_epi16(interleave, to_bf16(first, second));
+    Form::row(parts, first, second);
+    for (__m512i& part : parts) part = _mm512_permutexvar_epi16(interleave, part);
 }
 
 // The firsts or the seconds of 16 pairs.
@@ -31,14 +69,9 @@ inline Floats one_of_pairs(const uint32_t* pairs, bool second) {
     return (Floats)(second ? words & 0xffff0000u : words << 16);
 }
 
-inline void change_one_of_pair(uint32_t* pair, bool second, float value) {
-    const uint32_t bits = round_bf16(splat(value))[0];
-    *pair = second ? (*pair & 0xffffu) | bits : (*pair & 0xffff0000u) | bits >> 16;
-}
-
-// 32 neighbours of a row to 16 words.
-inline void pack_row(uint32_t* to, const float* from, int valid) {
-    _mm512_storeu_si512(to, to_bf16(load_some(from, valid), load_some(from + 16, valid - 16)));
+// Puts a bfloat16's bits in the place of the first or the second of a pair.
+inline void change_one_of_pair(uint32_t* pair, bool second, uint32_t bits) {
+    *pair = second ? (*pair & 0xffffu) | bits << 16 : (*pair & 0xffff0000u) | bits;
 }
 
 // Transposes 16 x 16 words in place.
@@ -66,35 +99,52 @@ inline void transpose(__m512i (&r)[16]) {
     }
 }
 
-// One tile from 16 lines that run along K: word [line][pair], or [pair][line] where turned.
-// Steps beyond K and lines beyond lines are zero.
-inline void tile_along(uint32_t* to, const float* src, long ld, int lines, long K, bool turned) {
-    alignas(64) uint32_t words[kTileWords];
-    uint32_t* rows = turned ? words : to;
-    for (int i = 0; i < 16; ++i) {
-        if (i < lines)
-            pack_row(rows + 16 * i, src + i * ld, (int)at_most(K, 32));
-        else
-            std::memset(rows + 16 * i, 0, 64);
+// A tile of each part of 16 rows.
+template <class Form>
+struct TilesOfParts {
+    __m512i rows[Form::kParts][16];
+
+    void set_row(int i, const __m512i (&parts)[Form::kParts]) {
+        for (int part = 0; part < Form::kParts; ++part) rows[part][i] = parts[part];
     }
-    if (!turned) return;
-    __m512i r[16];
-    for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(words + 16 * i);
-    transpose(r);
-    for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + 16 * i, r[i]);
+
+    void write(uint32_t* to, long apart, bool turned) {
+        for (auto& tile : rows) {
+            if (turned) transpose(tile);
+            for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + 16 * i, tile[i]);
+            to += apart;
+        }
+    }
+};
+
+// A tile for each part, `apart` words from each other, from 16 lines that run along K: word
+// [line][pair], or [pair][line] where turned. Steps beyond K and lines beyond lines are zero.
+template <class Form>
+inline void tile_along(uint32_t* to, long apart, const float* src, long ld, int lines, long K, bool turned) {
+    const int steps = (int)at_most(K, 32);
+    TilesOfParts<Form> tiles;
+    for (int i = 0; i < 16; ++i) {
+        const float* line = src + i * ld;
+        const int there = i < lines ? steps : 0;
+        __m512i parts[Form::kParts];
+        Form::row(parts, load_some(line, there), load_some(line + 16, there - 16));
+        tiles.set_row(i, parts);
+    }
+    tiles.write(to, apart, turned);
 }
 
-// One tile from 32 lines src[i] that run across K: word [pair][column], or [column][pair] where turned.
-template <class Lines>
-inline void tile_across(uint32_t* to, Lines src, int columns, long K, bool turned) {
-    __m512i r[16];
+// The same from 32 lines src[i] that run across K: word [pair][column], or [column][pair] where turned.
+template <class Form, class Lines>
+inline void tile_across(uint32_t* to, long apart, Lines src, int columns, long K, bool turned) {
+    TilesOfParts<Form> tiles;
     for (int i = 0; i < 16; ++i) {
         const Floats first = 2 * i < K ? load_some(src[2 * i], columns) : Floats{};
         const Floats second = 2 * i + 1 < K ? load_some(src[2 * i + 1], columns) : Floats{};
-        r[i] = pair_bf16(first, second);
+        __m512i parts[Form::kParts];
+        pair_up<Form>(parts, first, second);
+        tiles.set_row(i, parts);
     }
-    if (turned) transpose(r);
-    for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + 16 * i, r[i]);
+    tiles.write(to, apart, turned);
 }
 
 // Eight full tiles: 0 to 3 hold sums, 4 and 5 rows of A, 6 and 7 columns of B.

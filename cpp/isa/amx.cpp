@@ -1,4 +1,4 @@
-// AVX-512's kernels with bfloat16 products on AMX tiles.
+// AVX-512's kernels with their products on AMX tiles.
 #include "../engine_amx.hpp"
 #include "../table.hpp"
 
@@ -7,7 +7,8 @@ namespace unrolled {
 const Kernels* amx_kernels() {
     static const Kernels table = [] {
         Kernels t = *avx512_kernels();
-        use_engine<AmxEngine>(t, kBfloat16);
+        use_engine<AmxEngine<Split>>(t, kFloat32);
+        use_engine<AmxEngine<Rounded>>(t, kBfloat16);
         return t;
     }();
     return &table;

@@ -72,6 +72,15 @@ def test_product_deeper_and_wider_than_a_block(path, shape, precision):
     assert (np.abs(got - (a @ b + c)) <= K * EPS * (np.abs(a) @ np.abs(b) + np.abs(c))).all()
 
 
+@pytest.mark.parametrize("K", [33, 700, 1200])
+def test_float32_product_rounds_no_worse_than_a_sum_of_multiply_adds(path, K):
+    """Errors of a sum in float32 wander: they grow as sqrt(K), at a fifth of the spacing of floats."""
+    a, b = draw(np.random.default_rng(K), (130, K), (K, 70))
+    want = a.astype(np.float64) @ b
+    error = np.linalg.norm(kernels.product(a, b) - want) / np.linalg.norm(want)
+    assert error <= 0.2 * np.sqrt(K) * EPS
+
+
 def test_product_of_huge_and_denormal_values(path):
     rng = np.random.default_rng(3)
     a, b = draw(rng, (33, 40), (40, 21))
