@@ -33,14 +33,18 @@ def wide(*arrays):
 
 
 def scrambled(rng, array):
-    """The same numbers, lying otherwise: transposed, or with gaps between them."""
-    kind = rng.integers(3)
+    """The same numbers, lying otherwise: transposed, with gaps between them, or a byte off."""
+    kind = rng.integers(4)
     if kind == 0:
         return np.asfortranarray(array)
     if kind == 1:
         wider = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan, array.dtype)
         wider[..., ::2] = array
         return wider[..., ::2]
+    if kind == 2:
+        moved = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+        moved[...] = array
+        return moved
     return array
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.kernels.arrays import rows
+from unrolled.kernels.arrays import integers, rows
 from unrolled.kernels.choice import compiled
 
 Array = NDArray[Any]
@@ -29,5 +29,5 @@ def embedding_backward(ids: Array, dout: Array, words: int) -> Array:
         Zero for words that do not occur; sums are taken in the order of the rows.
     """
     dW = np.empty((words, dout.shape[1]), np.float32)
-    compiled().embedding_backward(np.require(ids, np.int64, ["C", "A"]), rows(dout), dW)
+    compiled().embedding_backward(integers(ids), rows(dout), dW)
     return dW

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.kernels.arrays import matrix, rows
+from unrolled.kernels.arrays import integers, matrix, rows
 from unrolled.kernels.choice import compiled
 
 Array = NDArray[Any]
@@ -123,7 +123,7 @@ class WordCell:
         next_h, and next_c of an LSTM : (N, H)
         """
         self._meet(words)
-        read = np.require(words, np.int64, ["C", "A"])
+        read = integers(words)
         next_h = np.empty((len(h), self._H), np.float32)
         if c is None:
             self._cell.step(read, self._table, rows(h), None, next_h, None)

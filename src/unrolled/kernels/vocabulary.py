@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.kernels.arrays import matrix, rows
+from unrolled.kernels.arrays import integers, matrix, rows
 from unrolled.kernels.choice import compiled
 
 Array = NDArray[Any]
@@ -59,7 +59,7 @@ def cross_entropy(
         stored,
         turned,
         rows(b),
-        np.require(y, np.int64, ["C", "A"]),
+        integers(y),
         rows(weights),
         dh,
         dw,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,27 +61,42 @@ def check_shapes(where: str, **arguments: tuple[Array, str]) -> dict[str, int]:
     sizes = {"1": 1}
     for name, (array, letters) in arguments.items():
         check_array(where, name, array)
-        axes = letters.split()
+        axes = _axes(letters)
         if array.ndim != len(axes):
             raise ShapeError(
-                f"{where}: {name} must have {len(axes)} axes ({', '.join(axes)}), "
+                f"{where}: {name} must have {len(axes)} axes ({_written(axes)}), "
                 f"got shape {array.shape}"
             )
-        for axis, size in zip(axes, array.shape, strict=True):
-            factor, letter = int(axis[:-1] or 1), axis[-1]
+        for (_, factor, letter), size in zip(axes, array.shape, strict=True):
             known = sizes.setdefault(letter, size // factor)
             if size != factor * known:
-                wanted = ", ".join(_axis_size(a, sizes) for a in axes)
+                wanted = ", ".join(_axis_size(axis, sizes) for axis in axes)
                 raise ShapeError(
-                    f"{where}: {name} must be ({', '.join(axes)}) = ({wanted}) to match the "
+                    f"{where}: {name} must be ({_written(axes)}) = ({wanted}) to match the "
                     f"arguments before it, got {array.shape}"
                 )
     return sizes
 
 
-def _axis_size(axis: str, sizes: dict[str, int]) -> str:
+class _Axis(NamedTuple):
+    text: str
+    factor: int
+    letter: str
+
+
+@functools.lru_cache(256)
+def _axes(letters: str) -> tuple[_Axis, ...]:
+    """Read the axes that letters name; layers ask with the same ones at every call."""
+    return tuple(_Axis(axis, int(axis[:-1] or 1), axis[-1]) for axis in letters.split())
+
+
+def _written(axes: Sequence[_Axis]) -> str:
+    return ", ".join(axis.text for axis in axes)
+
+
+def _axis_size(axis: _Axis, sizes: dict[str, int]) -> str:
     """Write the size an axis had to have, or its letters where nothing fixes it yet."""
-    return str(int(axis[:-1] or 1) * sizes[axis[-1]]) if axis[-1] in sizes else axis
+    return str(axis.factor * sizes[axis.letter]) if axis.letter in sizes else axis.text
 
 
 def check_floats(where: str, **arguments: Array) -> np.dtype[Any]:
