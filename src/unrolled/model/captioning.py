@@ -26,7 +26,6 @@ from unrolled.layers import (
     doubly_stochastic_loss,
     dropout_backward,
     dropout_forward,
-    pack_lengths,
     vocabulary_loss,
     word_embedding_backward,
     word_embedding_forward,
@@ -41,6 +40,7 @@ from unrolled.layers.stack import stacked
 from unrolled.layers.vocabulary import BestWords
 from unrolled.model.options import check_count, check_options
 from unrolled.model.parameters import given_params, initial_params, parameter_shapes
+from unrolled.model.words import pack_words
 
 
 class LossAndGrads(NamedTuple):
@@ -275,47 +275,31 @@ class CaptioningRNN:
         """
         K = captions_per_image
         features, N = self._check_batch(features, captions, K)
-        params = self.params
-        words_out = captions[:, 1:]
-        if weights is None:
-            weights = words_out != self._null
-        counts = _check_weights(weights, words_out)
-        lengths = np.where(counts, np.arange(1, counts.shape[1] + 1), 0).max(axis=1, initial=0)
-        order, batch_sizes, sequence, step = pack_lengths(lengths)
-        counted = counts[sequence, step]
+        words = pack_words(captions, self._null, self.dtype, weights=weights, words_in=words_in)
+        params, precision, order = self.params, self.precision, words.order
 
-        precision = self.precision
         image = self._project(features, precision)[order // K]
         image, drop_image = self._drop(image, self.feature_dropout, rng)
-        fed = captions if words_in is None else _check_words_in(words_in, words_out)
-        x, embed_cache = word_embedding_forward(fed[sequence, step], params["W_embed"])
+        x, embed_cache = word_embedding_forward(words.read, params["W_embed"])
         x, drop_x = self._drop(x, self.dropout, rng)
         between: dict[str, Any] = {}
         if self.num_layers > 1:
             between["drop"] = lambda h: self._drop(h, self.dropout, rng)
         h, cell_cache = self._cell.forward(
-            x, image, *self._cell_weights(), batch_sizes, precision=precision, **between
+            x, image, *self._cell_weights(), words.batch_sizes, precision=precision, **between
         )
-        # Mostly all do count: there is nothing to pick out then, nor to put back.
-        all_count = bool(counted.all())
-        h_out, drop_h = self._drop(h if all_count else h[counted], self.dropout, rng)
-        y = words_out[sequence, step][counted]
-        row_weights = weights[sequence, step][counted].astype(self.dtype)
-        row_weights /= self.dtype.type(max(N, 1))
+        h_out, drop_h = self._drop(words.pick(h), self.dropout, rng)
         loss, dh_out, dW_vocab, db_vocab = vocabulary_loss(
             h_out,
             self._vocab_weights(),
             params["b_vocab"],
-            y,
-            row_weights,
+            words.said,
+            words.weights,
             smoothing=label_smoothing,
             precision=precision,
         )
 
-        dh = dropout_backward(dh_out, drop_h) if drop_h else dh_out
-        if not all_count:
-            dh_out, dh = dh, np.zeros_like(h)
-            dh[counted] = dh_out
+        dh = words.put(dropout_backward(dh_out, drop_h) if drop_h else dh_out)
         penalty, back = self._attention_loss(cell_cache, N)
         dx, dimage, *dcell = self._cell.backward(dh, cell_cache, **back)
         dx = dropout_backward(dx, drop_x) if drop_x else dx
@@ -323,7 +307,8 @@ class CaptioningRNN:
         dimage = dropout_backward(dimage, drop_image) if drop_image else dimage
         drows = np.empty_like(dimage)
         drows[order] = dimage
-        drows = drows.reshape(len(features), K, *drows.shape[1:]).sum(axis=1)
+        if K > 1:
+            drows = drows.reshape(len(features), K, *drows.shape[1:]).sum(axis=1)
         drows, rows = _rows(drows), _rows(features)
         grads = {"W_proj": product(rows.T, drows, precision=precision)}
         grads |= {"b_proj": drows.sum(axis=0), "W_embed": dW_embed}
@@ -550,28 +535,6 @@ class CaptioningRNN:
         V = self.params["W_embed"].shape[0]
         check_ids("CaptioningRNN.loss", captions, V, name="captions")
         return features, size["N"]
-
-
-def _check_weights(weights: Array, words_out: Array) -> Array:
-    """Say which words out count."""
-    if weights.shape != words_out.shape:
-        raise ShapeError(
-            f"CaptioningRNN.loss: weights must be {words_out.shape}, a number for each word out, "
-            f"got {weights.shape}"
-        )
-    if weights.dtype.kind not in "biuf":
-        raise DTypeError(f"CaptioningRNN.loss: weights must be numbers, got {weights.dtype}")
-    counts: Array = weights != 0
-    return counts
-
-
-def _check_words_in(words_in: Array, words_out: Array) -> Array:
-    if words_in.shape != words_out.shape:
-        raise ShapeError(
-            f"CaptioningRNN.loss: words_in must be {words_out.shape}, a word for each word out, "
-            f"got {words_in.shape}"
-        )
-    return words_in
 
 
 def _float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
