@@ -54,6 +54,24 @@ def test_captions_are_said_in_the_precision_asked_for(way, monkeypatch):
         asked.clear()
 
 
+def test_ready_captioners_say_the_same_and_lay_no_weights_out_again(monkeypatch):
+    asked = []
+    ready = CaptioningRNN.ready
+    monkeypatch.setattr(
+        CaptioningRNN, "ready", lambda model, p="float32": asked.append(p) or ready(model, p)
+    )
+    captioners = Captioners((make_captioner(0), make_captioner(1, "gru")))
+    features = [some_features(member, 3) for member in captioners.members]
+    said = captioners.candidates(features)
+    held = captioners.ready()
+    assert held == captioners
+    asked.clear()
+    assert held.candidates(features) == held.candidates(features) == said
+    assert not asked
+    held.candidates(features, decoding=Decoding(precision="auto"))
+    assert asked == ["auto"] * 2  # they were made ready in another
+
+
 def test_auto_is_resolved_where_weights_are_laid_out(monkeypatch):
     monkeypatch.setattr(
         "unrolled.model.captioning.choose_precision", lambda _where, p, H: f"{p} of {H}"

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from unrolled.captioner.captioner import Captioner
 from unrolled.captioner.decoding import Caption, Decoding
-from unrolled.captioner.saying import Features, OnError, say_features, say_photos
+from unrolled.captioner.saying import (
+    Features,
+    OnError,
+    ready_speaker,
+    say_features,
+    say_photos,
+)
+from unrolled.decoding import Speaker
 from unrolled.errors import InputError
 
 
@@ -21,6 +28,8 @@ class Captioners:
     Attributes
     ----------
     members : tuple of Captioner
+    speakers : mapping of str to Speaker
+        Their weights laid out for a precision; see `ready`.
 
     Raises
     ------
@@ -29,6 +38,9 @@ class Captioners:
     """
 
     members: tuple[Captioner, ...]
+    speakers: Mapping[str, Speaker] = dataclasses.field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -68,6 +80,19 @@ class Captioners:
         """How the first of them searches unless told otherwise."""
         return self.members[0].decoding
 
+    def ready(self) -> Captioners:
+        """Lay the weights out once for many calls of `candidates`, which do it anew otherwise.
+
+        Returns
+        -------
+        Captioners
+            The same, by the weights they have now: to be let go before those change.
+        """
+        precision = self.decoding.precision
+        return dataclasses.replace(
+            self, speakers={precision: ready_speaker(self.members, precision)}
+        )
+
     def candidates(
         self, features: Sequence[Features], *, decoding: Decoding | None = None
     ) -> list[list[Caption]]:
@@ -88,7 +113,9 @@ class Captioners:
         InputError
             If there are features for another number of captioners or images.
         """
-        return say_features(self.members, features, decoding or self.decoding)
+        decoding = decoding or self.decoding
+        ready = self.speakers.get(decoding.precision)
+        return say_features(self.members, features, decoding, ready)
 
     def photo_candidates(
         self,

@@ -44,7 +44,10 @@ def images_together(width: int) -> int:
 
 
 def say_features(
-    members: Sequence[Captioner], features: Sequence[Features], decoding: Decoding
+    members: Sequence[Captioner],
+    features: Sequence[Features],
+    decoding: Decoding,
+    speaker: Speaker | None = None,
 ) -> list[list[Caption]]:
     """Find captions of images by their features.
 
@@ -54,6 +57,8 @@ def say_features(
     features : sequence of M, (N, ...) each
         Of its captioner's encoder, and of the same images.
     decoding : Decoding
+    speaker : Speaker, optional
+        Of `ready_speaker`, with the precision of ``decoding``; laid out for this call by default.
 
     Returns
     -------
@@ -69,7 +74,7 @@ def say_features(
             f"{len(members)} captioners want features of the same images each, got features of "
             f"{', '.join(f'{len(each):,}' for each in features)} images"
         )
-    speaker = _speaker(members, decoding)
+    speaker = speaker or ready_speaker(members, decoding.precision)
     found = []
     count = images_together(decoding.width)
     for start in range(0, len(features[0]), count):
@@ -104,7 +109,7 @@ def say_photos(
     captions : list of Caption, best first
     """
     Rules(**decoding.rules).numbered(members[0].model.word_to_idx)  # before the photos are encoded
-    eyes, speaker = Eyes(members, encoder), _speaker(members, decoding)
+    eyes, speaker = Eyes(members, encoder), ready_speaker(members, decoding.precision)
     ahead = 2 * batch_size  # while one batch is captioned, the next is seen
     with closing(eyes.see_ahead(paths, ahead=ahead, on_error=on_error or "raise")) as seen:
         while batch := list(itertools.islice(seen, batch_size)):
@@ -113,11 +118,22 @@ def say_photos(
             yield from zip(found, _say(members, speaker, rows, decoding), strict=True)
 
 
-def _speaker(members: Sequence[Captioner], decoding: Decoding) -> Speaker:
-    """Give who says the captions, with weights laid out once for all of them."""
+def ready_speaker(members: Sequence[Captioner], precision: str) -> Speaker:
+    """Give who says the captions, with weights laid out once for all of them.
+
+    Parameters
+    ----------
+    members : sequence of Captioner
+    precision : "float32", "bfloat16" or "auto"
+        See `unrolled.CaptioningRNN.ready`.
+
+    Returns
+    -------
+    Speaker
+    """
     models = [member.model for member in members]
     speaker = models[0] if len(models) == 1 else Ensemble(models)
-    return speaker.ready(decoding.precision)
+    return speaker.ready(precision)
 
 
 def _say(

@@ -253,7 +253,7 @@ def main() -> None:
         return
     told = first[0]
     try:
-        captioners = Captioners.load(told["models"])
+        captioners = Captioners.load(told["models"]).ready()
         eyes = Eyes(captioners.members, told["encoder"])
     except UnrolledError as error:
         tell({"failed": str(error)})
