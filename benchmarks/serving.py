@@ -42,7 +42,10 @@ LARGE = (4000, 3000)
 CLIENTS = 32
 CLIENTS_OF_KILLS = 8
 WARM = 400
-"""Requests before memory is looked at first: photos of both sizes have met in every way by then."""
+"""Requests before memory is looked at first: of the same load, in a service that had no other."""
+
+LARGE_EVERY = 25
+"""Of the photos that memory is watched over, each that many is a large one."""
 
 REST = 0.5
 """Seconds that the worker which stands by has been there before a kill."""
@@ -170,7 +173,7 @@ def throughput(service: Service, folder: Path, rounds: int) -> tuple[float, floa
 
 def alone(service: Service, folder: Path, rounds: int) -> tuple[float, float]:
     """Measure the milliseconds of one photo: of a lone request, and of the same in Python."""
-    captioners = Captioners.load([None])
+    captioners = Captioners.load([None]).ready()
     eyes = Eyes(captioners.members)
 
     def plain(photo: bytes) -> None:
@@ -254,13 +257,24 @@ def rows_of_speed(service: Service, name: str, folder: Path, rounds: int) -> Ite
     yield f"{name}: a lone request", f"{ours:.0f} ms", beside, f"{ours / theirs:.2f} times"
 
 
-def rows_of_memory(service: Service, photos: Sequence[bytes], requests: int) -> Iterator[Row]:
+def mixed(small: Sequence[bytes], large: Sequence[bytes], count: int) -> list[bytes]:
+    """Give so many photos, small ones and a few that are large."""
+    return [
+        large[n // LARGE_EVERY % len(large)]
+        if n % LARGE_EVERY == LARGE_EVERY - 1
+        else small[n % len(small)]
+        for n in range(count)
+    ]
+
+
+def rows_of_memory(service: Service, photos: Sequence[bytes]) -> Iterator[Row]:
     """Measure what the processes hold before and after many requests."""
+    requests = len(photos) - WARM
     say(f"memory over {requests:,} requests")
-    captioned(service, [photos[n % len(photos)] for n in range(WARM)], CLIENTS)
+    captioned(service, photos[:WARM], CLIENTS)
     pids = {"the service's process": service.pid, "the worker": service.workers()[0]}
     before = {name: megabytes(pid) for name, pid in pids.items()}
-    captioned(service, [photos[n % len(photos)] for n in range(requests)], CLIENTS)
+    captioned(service, photos[WARM:], CLIENTS)
     for name, pid in pids.items():
         now = megabytes(pid)
         what = f"memory over {requests:,} requests: {name}"
@@ -283,15 +297,17 @@ def rows_of_kills(service: Service, photos: Sequence[bytes], kills: int) -> Iter
 
 def measure(folders: dict[str, Path], rounds: int, requests: int, kills: int) -> Table:
     """Measure all of it."""
-    small = next(iter(folders.values()))
-    photos = [path.read_bytes() for path in sorted(small.iterdir())]
+    small, large = (
+        [path.read_bytes() for path in sorted(folder.iterdir())] for folder in folders.values()
+    )
     rows: list[Row] = []
     with running() as service:
-        captioned(service, photos, CLIENTS)  # to be warm
+        captioned(service, small, CLIENTS)  # to be warm
         for name, folder in folders.items():
             rows += rows_of_speed(service, name, folder, rounds)
-        rows += rows_of_memory(service, photos, requests)
-        rows += rows_of_kills(service, photos, kills)
+    with running() as service:
+        rows += rows_of_memory(service, mixed(small, large, WARM + requests))
+        rows += rows_of_kills(service, small, kills)
     return Table("", ("what", "service", "beside it", "ratio"), rows)
 
 
