@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO, NamedTuple
 
@@ -237,6 +237,16 @@ def describe(captioners: Captioners, models: Sequence[str | None]) -> list[wire.
     ]
 
 
+def _answer_next(captioners: Captioners, desk: Desk, tell: Callable[[wire.Header], None]) -> bool:
+    """Caption the next photos; what was seen of them is let go before more are waited for."""
+    taken = desk.take()
+    began = time.perf_counter()
+    if taken:
+        said = answer(captioners, taken)
+        tell({"answers": said, "seconds": time.perf_counter() - began})
+    return bool(taken)
+
+
 def main() -> None:
     """Load the captioners that the first frame names, then answer until stdin ends."""
     for stop in (signal.SIGINT, signal.SIGTERM):  # they are for the service, which closes stdin
@@ -266,10 +276,8 @@ def main() -> None:
         }
     )
     threading.Thread(target=desk.listen, args=(frames,), daemon=True).start()
-    while taken := desk.take():
-        began = time.perf_counter()
-        said = answer(captioners, taken)
-        tell({"answers": said, "seconds": time.perf_counter() - began})
+    while _answer_next(captioners, desk, tell):
+        pass
 
 
 if __name__ == "__main__":
