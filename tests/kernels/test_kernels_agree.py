@@ -78,7 +78,7 @@ def test_product_deeper_and_wider_than_a_block(path, shape, precision):
 
 @pytest.mark.parametrize("K", [33, 700, 1200])
 def test_float32_product_rounds_no_worse_than_a_sum_of_multiply_adds(path, K):
-    """Errors of a sum in float32 wander: they grow as sqrt(K), at a fifth of the spacing of floats."""
+    """Errors of a sum in float32 wander: they grow as sqrt(K), by a fifth of a float's spacing."""
     a, b = draw(np.random.default_rng(K), (130, K), (K, 70))
     want = a.astype(np.float64) @ b
     error = np.linalg.norm(kernels.product(a, b) - want) / np.linalg.norm(want)
