@@ -25,21 +25,7 @@ namespace {
 using unrolled::CrossEntropyArgs;
 
 constexpr long kCollectedBytes = 32L << 20;  // of e, collected for dW
-constexpr float kLowest = -3.40282347e38f;
-constexpr float kFar = 30.0f;  // guesses may be off by so much: e^30 V and its inverse are floats
 constexpr long kRowsOfThread = 224;  // or a few more: they and a chunk of words stay in its cache
-
-inline float sum_lanes(Floats v) {
-    float total = 0.0f;
-    for (int i = 0; i < kLanes; ++i) total += v[i];
-    return total;
-}
-
-inline float top_lane(Floats v) {
-    float top = v[0];
-    for (int i = 1; i < kLanes; ++i) top = v[i] > top ? v[i] : top;
-    return top;
-}
 
 // What is known of a row of scores x, from one stretch of them after the other.
 struct RowOfScores {

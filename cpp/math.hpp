@@ -5,6 +5,12 @@
 
 namespace {
 
+constexpr float kLowest = -3.40282347e38f;
+
+// By how much a softmax may be off with what it takes for the largest score x before it knows it: of
+// e^(x - guess), e^30 times a whole vocabulary and its inverse are floats.
+constexpr float kFar = 30.0f;
+
 #define UNROLLED_INLINE inline __attribute__((always_inline))  // a call would spill every register
 
 #if defined(__AVX512F__)

@@ -3,7 +3,8 @@
 
 #include <cmath>
 
-#include "cross_entropy.hpp"
+#include "math.hpp"
+#include "product.hpp"
 
 namespace {
 
@@ -19,73 +20,59 @@ inline bool any(Ints mask) {
 #endif
 }
 
-// What is known of some scores x of a row.
-struct Part {
-    float top, sum;  // sum of e^(x - top)
-};
-
-inline Part sum_exponentials(const float* x, long n) {
-    const long whole = n / kLanes * kLanes;
-    const int rest = (int)(n - whole);
-    float top = x[0];
-    if (whole) {
-        Floats tops = load(x);
-        for (long j = kLanes; j < whole; j += kLanes) {
-            const Floats v = load(x + j);
-            tops = where(v > tops, v, tops);
-        }
-        top = top_lane(tops);
-    }
-    for (long j = whole; j < n; ++j) top = x[j] > top ? x[j] : top;
-    if (top < kLowest) top = 0.0f;  // all are minus infinity, and none counts
-
-    Floats sums{};
-    for (long j = 0; j < whole; j += kLanes) sums += exp(load(x + j) - top);
-    float total = sum_lanes(sums);
-    if (rest) {
-        const Floats e = exp(load_some(x + whole, rest) - top);
-        for (int i = 0; i < rest; ++i) total += e[i];
-    }
-    return {top, total};
-}
-
 // The k likeliest words of a row, likeliest first and the first of equal ones, and the logarithm of
 // what all its exponentials add up to, from one stretch of scores after the other. Places without a
 // word keep -inf.
 struct RowOfWords {
     float* best;
     long *words, k;
-    float* top;   // the largest score so far
-    double* sum;  // of e^(score - top)
+    float* guess;  // of the largest score, near enough
+    double* sum;   // of e^(score - guess)
 
     void begin() const {
         for (long i = 0; i < k; ++i) best[i] = -__builtin_inff(), words[i] = 0;
-        *top = kLowest, *sum = 0.0;
+        *guess = 0.0f, *sum = 0.0;
     }
 
     // Scores x of n words from `first` on.
-    void add(float* x, const float* penalty, long first, long n) const {
+    void add(const float* x, const float* penalty, long first, long n) const {
+        Floats tops = splat(-__builtin_inff()), sums{};
         for (long j = 0; j < n; j += kLanes) {
             const int there = (int)at_most(kLanes, n - j);
-            const Floats v = load_some(x + j, there) + load_some(penalty + j, there);
-            if (!any(v > best[k - 1])) continue;
-            for (int lane = 0; lane < there; ++lane)
-                if (v[lane] > best[k - 1]) insert(v[lane], first + j + lane);
+            const Floats v = load_words(x + j, there), allowed = v + load_some(penalty + j, there);
+            if (any(allowed > best[k - 1])) insert_all(allowed, first + j, there);
+            tops = where(v > tops, v, tops);
+            sums += exp(v - *guess);
         }
-        const Part part = sum_exponentials(x, n);
-        if (part.sum == 0.0f) return;  // all are minus infinity
-        if (part.top > *top)
-            *sum = *sum * std::exp((double)*top - part.top) + part.sum, *top = part.top;
-        else
-            *sum += part.sum * std::exp((double)part.top - *top);
+        const float top = top_lane(tops);
+        if (top < kLowest) return;  // all are minus infinity, and none counts
+        if (top - *guess > kFar || (*sum == 0.0 && *guess - top > kFar)) {  // too far off
+            if (*sum > 0.0) *sum *= std::exp((double)*guess - top);
+            *guess = top, sums = Floats{};
+            for (long j = 0; j < n; j += kLanes)
+                sums += exp(load_words(x + j, (int)at_most(kLanes, n - j)) - top);
+        }
+        *sum += sum_lanes(sums);
     }
 
     void end() const {
-        const float log_total = *top + (float)std::log(*sum);
+        const float log_total = *guess + (float)std::log(*sum);
         for (long i = 0; i < k; ++i) best[i] -= log_total;
     }
 
 private:
+    // Lanes without a word are minus infinity.
+    static Floats load_words(const float* x, int there) {
+        Floats v = load_some(x, there);
+        for (int i = there; i < kLanes; ++i) v[i] = -__builtin_inff();
+        return v;
+    }
+
+    void insert_all(Floats allowed, long first, int there) const {
+        for (int lane = 0; lane < there; ++lane)
+            if (allowed[lane] > best[k - 1]) insert(allowed[lane], first + lane);
+    }
+
     void insert(float value, long word) const {
         long at = k - 1;
         for (; at > 0 && value > best[at - 1]; --at) best[at] = best[at - 1], words[at] = words[at - 1];
@@ -100,7 +87,7 @@ struct TopWordsJob {
     const TopWordsArgs& args;
     PackedCols<E> w;
     PackedRows<E> h;
-    float* tops;
+    float* guesses;
     double* sums;
     long next = 0;
 
@@ -110,7 +97,7 @@ struct TopWordsJob {
         else
             w.reserve(scratch, args.V, args.H);
         h.reserve(scratch, args.P, args.H);
-        tops = scratch.take<float>(args.P);
+        guesses = scratch.take<float>(args.P);
         sums = scratch.take<double>(args.P);
     }
 
@@ -143,7 +130,7 @@ struct TopWordsJob {
     }
 
     RowOfWords row(long i) const {
-        return {args.log_p + i * args.k, args.words + i * args.k, args.k, tops + i, sums + i};
+        return {args.log_p + i * args.k, args.words + i * args.k, args.k, guesses + i, sums + i};
     }
 };
 

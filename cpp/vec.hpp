@@ -60,6 +60,18 @@ inline void store_some(float* to, Floats v, int n) {
 
 inline Floats where(Ints mask, Floats yes, Floats no) { return mask ? yes : no; }
 
+inline float sum_lanes(Floats v) {
+    float total = 0.0f;
+    for (int i = 0; i < kLanes; ++i) total += v[i];
+    return total;
+}
+
+inline float top_lane(Floats v) {
+    float top = v[0];
+    for (int i = 1; i < kLanes; ++i) top = v[i] > top ? v[i] : top;
+    return top;
+}
+
 inline Floats absolute(Floats x) { return (Floats)((Words)x & 0x7fffffffu); }
 
 inline Floats copy_sign(Floats magnitude, Floats sign) {

@@ -280,6 +280,20 @@ def test_best_words(path, P, H, V, seed, precision):
     np.testing.assert_array_equal(text.words[chosen], order[chosen])  # ties, too
 
 
+@pytest.mark.parametrize("levels", [(0, 1, 2, 3), (-400, 300, -900, 301), (80, 40, 0, -40)])
+def test_best_words_of_scores_that_lie_far_apart(path, levels):
+    rng = np.random.default_rng(11)
+    h, w = draw(rng, (37, 20), (20, 256 * len(levels)))
+    b = np.repeat(np.float32(levels), 256)  # a level for each stretch of words
+    log_p, words = kernels.top_words(h, w, b, penalty(len(b), []), 3)
+    scores = h.astype(np.float64) @ w + b
+    top = scores.max(axis=1, keepdims=True)
+    all_log_p = scores - top - np.log(np.exp(scores - top).sum(axis=1, keepdims=True))
+    want = np.sort(all_log_p)[:, :-4:-1]
+    np.testing.assert_allclose(log_p, want, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(np.take_along_axis(all_log_p, words, 1), want, rtol=1e-5, atol=1e-4)
+
+
 def penalty(V, never):
     penalty = np.zeros(V, np.float32)
     penalty[never] = -np.inf
