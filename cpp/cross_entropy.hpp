@@ -25,7 +25,7 @@ namespace {
 using unrolled::CrossEntropyArgs;
 
 constexpr long kCollectedBytes = 32L << 20;  // of e, collected for dW
-constexpr long kRowsOfThread = 224;  // or a few more: they and a chunk of words stay in its cache
+constexpr long kRowsOfThread = 224;  // or a few more; fewer would read all words' weights more often
 
 // What is known of a row of scores x, from one stretch of them after the other.
 struct RowOfScores {

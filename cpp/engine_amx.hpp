@@ -3,15 +3,16 @@
 //
 // In the Rounded form that is all, and products are those of bfloat16. In the Split form every float
 // is the sum of three bfloat16, exactly, and a product of two floats is that of their parts:
-//   a = a0 + a1 + a2,  |a1| <= 2^-9 |a|,  |a2| <= 2^-18 |a|
+//   a = a0 + a1 + a2,  |a1| <= 2^-8 |a|,  |a2| <= 2^-17 |a|
 //   a b ~ a0 b0 + (a0 b1 + a1 b0) + (a0 b2 + a1 b1 + a2 b0)
-// What is left out is below 2^-26 of it, less than float32's own rounding, and each product of two
-// bfloat16 is exact in float32. Six products on tiles take less time than one by multiply-adds (Henry,
-// Tang & Heinecke 2019, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision
-// computations").
+// What is left out is at most 2^-24 of it, as much as float32's own rounding and mostly far less, and
+// each product of two bfloat16 is exact in float32. Six products on tiles take less time than one by
+// multiply-adds (Henry, Tang & Heinecke 2019, "Leveraging the bfloat16 artificial intelligence
+// datatype for higher-precision computations").
 //
-// Tiles take numbers below 2^-126 for zero, so what is below 2^-110 keeps fewer digits when split, and
-// an infinity among the operands then gives NaN.
+// At the ends of the range it differs. Tiles take numbers below 2^-126 for zero, so that a float below
+// 2^-103, or terms so small, keep fewer digits; within a hundredth of the largest float a product may
+// overflow; and an infinity mostly gives NaN, as it meets parts that are zero or of the other sign.
 #pragma once
 
 #include "tiles.hpp"
@@ -40,7 +41,8 @@ struct AmxEngine {
                 const int lines = rows - 16 * half;
                 uint32_t* tile = to + half * kTileWords;
                 if (trans)
-                    tile_across<Form>(tile, kPart, EvenLines{src, ld}.from(k, 16 * half), lines, K - k, true);
+                    tile_across<Form>(tile, kPart, EvenLines{src, ld}.from(k, 16 * half), lines, K - k,
+                                      true);
                 else
                     tile_along<Form>(tile, kPart, src + 16 * half * ld + k, ld, lines, K - k, false);
             }
@@ -98,16 +100,16 @@ struct AmxEngine {
     }
 
     static void block(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows, float* out) {
-        if (rows > 16)
-            multiply<2>(a, b, k0, k1, nullptr, 0, out, kCols);
-        else
-            multiply<1>(a, b, k0, k1, nullptr, 0, out, kCols);
+        block_in_place(a, b, k0, k1, rows, nullptr, 0, out, kCols);
     }
 
     // Rows of `from` are ld_from apart: those of c itself, or all the same, where that is 0.
-    static void block_in_place(const uint32_t* a, const uint32_t* b, long k0, long k1,
+    static void block_in_place(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows,
                                const float* from, long ld_from, float* c, long ldc) {
-        multiply<2>(a, b, k0, k1, from, ld_from, c, ldc);
+        if (rows > 16)
+            multiply<2>(a, b, k0, k1, from, ld_from, c, ldc);
+        else
+            multiply<1>(a, b, k0, k1, from, ld_from, c, ldc);
     }
 
 private:
@@ -126,7 +128,7 @@ private:
             load_rows<Tiles>(a);
             if constexpr (kParts == 1) {
                 load_cols(b), add_products<Tiles>(coming);
-            } else {  // small terms first, and each operand loaded as seldom as can be
+            } else {  // the largest term last, and each operand loaded as seldom as can be
                 load_cols(b + 2 * kPart), add_products<Tiles>(coming);
                 load_cols(b + kPart), add_products<Tiles>(coming);
                 load_rows<Tiles>(a + kPart), add_products<Tiles>(coming);
@@ -146,32 +148,32 @@ private:
     template <int Tiles>
     static void load_rows(const uint32_t* a) {
         _tile_loadd(4, a, 64);
-        spread<0>();
+        pause<8>();
         if constexpr (Tiles > 1) {
             _tile_loadd(5, a + kTileWords, 64);
-            spread<0>();
+            pause<8>();
         }
     }
 
     static void load_cols(const uint32_t* b) {
         _tile_loadd(6, b, 64);
-        spread<0>();
+        pause<8>();
         _tile_loadd(7, b + kTileWords, 64);
-        spread<0>();
+        pause<8>();
     }
 
     template <int Tiles>
     static void add_products(const uint32_t*& coming) {
         constexpr int lines = kStep / 16 / (2 * Tiles * (kParts == 1 ? 1 : 6));
         _tile_dpbf16ps(0, 4, 6);
-        spread<lines>(coming);
+        keep_apart<lines>(coming);
         _tile_dpbf16ps(1, 4, 7);
-        spread<lines>(coming);
+        keep_apart<lines>(coming);
         if constexpr (Tiles > 1) {
             _tile_dpbf16ps(2, 5, 6);
-            spread<lines>(coming);
+            keep_apart<lines>(coming);
             _tile_dpbf16ps(3, 5, 7);
-            spread<lines>(coming);
+            keep_apart<lines>(coming);
         }
     }
 
@@ -180,15 +182,15 @@ private:
     // may be), a queue full of tile instructions that wait for their unit halves what it does; spread,
     // they take 0.5 to 0.7 of the time there, and no more than without where the core is alone.
     template <int Lines>
-    static void spread(const uint32_t*& coming) {
+    static void keep_apart(const uint32_t*& coming) {
         for (int i = 0; i < Lines; ++i) __builtin_prefetch(coming + 16 * i);
         coming += 16 * Lines;
-        spread<Lines>();
+        pause<8 - Lines>();
     }
 
-    template <int Done>
-    static void spread() {
-        for (int i = Done; i < 8; ++i) asm volatile("nop");
+    template <int Count>
+    static void pause() {
+        for (int i = 0; i < Count; ++i) asm volatile("nop");
     }
 
     // The sums before the first product.

@@ -10,7 +10,7 @@
 //   get_b            reads a vector of neighbours of a step
 //   change_b         writes one number
 //   block            multiplies panels over steps [k0, k1) into out, kCols floats a row
-//   block_in_place   where kInPlace: a whole block on top of what lies at `from`, into c
+//   block_in_place   where kInPlace: the same on top of what lies at `from`, into c
 #pragma once
 
 #include "vec.hpp"

@@ -19,7 +19,7 @@ using unrolled::Worker;
 
 constexpr long kPackSteps = 32;    // rows of an operand that are read side by side
 constexpr long kWidePanels = 32;   // panels packed from them before going on
-constexpr long kChunkRows = 288;   // rows of float32 a thread takes at a time, at most
+constexpr long kChunkRows = 288;   // rows of 4 bytes a number that a thread takes at a time, at most
 constexpr long kChunkCols = 256;   // columns, likewise: whole panels of every engine
 
 inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
@@ -168,12 +168,20 @@ void multiply_block(const typename E::Packed* a, const typename E::Packed* b, lo
                     const Destination& to, long row, long col, int rows, int cols, float* sums) {
     const long last = at_most(k + E::kBlock, depth);
     const bool add = to.accumulate || k > 0;
+    const float* bias = k == 0 ? to.bias : nullptr;
     if constexpr (E::kInPlace) {
-        const float* bias = k == 0 ? to.bias : nullptr;
-        if (rows == E::kRows && cols == E::kCols && !(add && bias)) {
+        if (!(add && bias)) {  // what a number is does not depend on whether its block is whole
             float* c = to.c + row * to.ldc + col;
             const float* from = add ? c : bias ? bias + col : nullptr;
-            return E::block_in_place(a, b, k, last, from, add ? to.ldc : 0, c, to.ldc);
+            const long ld = add ? to.ldc : 0;
+            if (rows == E::kRows && cols == E::kCols)
+                return E::block_in_place(a, b, k, last, rows, from, ld, c, to.ldc);
+            if (from)
+                for (int r = 0; r < rows; ++r)
+                    for (int j = 0; j < E::kCols; j += kLanes)
+                        store(sums + r * E::kCols + j, load_some(from + r * ld + j, cols - j));
+            E::block_in_place(a, b, k, last, rows, from ? sums : nullptr, E::kCols, sums, E::kCols);
+            return Destination{to.c, to.ldc, nullptr, false}.write(sums, E::kCols, row, col, rows, cols, true);
         }
     }
     E::block(a, b, k, last, rows, sums);

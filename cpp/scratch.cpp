@@ -22,7 +22,8 @@ struct Block {
 
 struct Arena {
     std::vector<Block> blocks;
-    size_t block = 0, used = 0;
+    size_t block = 0, used = 0;  // where the next take begins
+    size_t taken = 0, most = 0;  // bytes that are out now, and at the worst so far
 
     ~Arena() { clear(); }
 
@@ -44,12 +45,21 @@ struct Arena {
         while (block < blocks.size() && used + bytes > blocks[block].size) ++block, used = 0;
         if (block == blocks.size()) grow(bytes);
         void* result = blocks[block].data + used;
-        used += bytes;
+        used += bytes, taken += bytes;
+        most = std::max(most, taken);
         return result;
     }
 
+    // When nothing is out: blocks that grew one after the other go, and what comes next begins with one
+    // of what was needed at the worst. Those too small for it would stay, and memory would creep with
+    // every larger call.
+    void join() {
+        if (blocks.size() > 1) clear();
+    }
+
     void grow(size_t bytes) {
-        const size_t size = (std::max(bytes, kLeast) + kHuge - 1) / kHuge * kHuge;
+        const size_t least = blocks.empty() ? std::max(kLeast, most) : kLeast;
+        const size_t size = (std::max(bytes, least) + kHuge - 1) / kHuge * kHuge;
         void* data = std::aligned_alloc(kHuge, size);
         if (!data) throw std::bad_alloc();
 #if defined(__linux__)
@@ -64,7 +74,7 @@ thread_local Arena arena;
 
 }  // namespace
 
-Scratch::Scratch() : block_(arena.block), used_(arena.used) {}
+Scratch::Scratch() : block_(arena.block), used_(arena.used), taken_(arena.taken) {}
 
 Scratch::~Scratch() {
 #if defined(__SANITIZE_ADDRESS__)
@@ -72,12 +82,14 @@ Scratch::~Scratch() {
 #endif
     arena.block = block_;
     arena.used = used_;
+    arena.taken = taken_;
+    if (block_ == 0 && used_ == 0) arena.join();
 }
 
 void* Scratch::take(size_t bytes) { return arena.take(bytes); }
 
 void release_scratch() {
-    if (arena.block == 0 && arena.used == 0) arena.clear();
+    if (arena.block == 0 && arena.used == 0) arena.clear(), arena.most = 0;
 }
 
 size_t scratch_bytes() {

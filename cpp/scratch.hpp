@@ -22,7 +22,7 @@ public:
     }
 
 private:
-    size_t block_, used_;  // where the thread's arena stood before
+    size_t block_, used_, taken_;  // where the thread's arena stood before
 };
 
 // Gives back what the calling thread's arena holds.

@@ -44,7 +44,7 @@ struct Split {
 private:
     // What would round to infinity is cut off instead.
     static Floats in_range(Floats x) {
-        return where(absolute(x) > 3.38953139e38f, (Floats)((Words)x & 0xffff0000u), x);
+        return where(absolute(x) > 0x1.fep127f, (Floats)((Words)x & 0xffff0000u), x);
     }
 
     static Floats rest(Floats x, __m256i taken) {
@@ -124,7 +124,7 @@ inline void tile_along(uint32_t* to, long apart, const float* src, long ld, int 
     const int steps = (int)at_most(K, 32);
     TilesOfParts<Form> tiles;
     for (int i = 0; i < 16; ++i) {
-        const float* line = src + i * ld;
+        const float* line = i < lines ? src + i * ld : src;
         const int there = i < lines ? steps : 0;
         __m512i parts[Form::kParts];
         Form::row(parts, load_some(line, there), load_some(line + 16, there - 16));

@@ -97,6 +97,39 @@ def test_product_of_huge_and_denormal_values(path):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=size * 1e-5 + 1e-36)
 
 
+@pytest.mark.parametrize("largest", [3.4028235e38, 3.3896e38, -3.39e38])
+def test_product_of_the_largest_floats(path, largest):
+    """Rounded to bfloat16 they would be infinite."""
+    a = np.eye(33, 40, dtype=np.float32) * np.float32(largest)
+    b = np.full((40, 21), 1 / 64, np.float32)
+    np.testing.assert_allclose(kernels.product(a, b), a.astype(np.float64) @ b, rtol=1e-6)
+
+
+def test_a_nan_stays_in_its_row(path):
+    a, b = draw(np.random.default_rng(5), (33, 40), (40, 21))
+    want = kernels.product(a, b)
+    a[7, 3] = np.nan
+    got = kernels.product(a, b)
+    assert np.isnan(got[7]).all()
+    np.testing.assert_array_equal(np.delete(got, 7, 0), np.delete(want, 7, 0))
+
+
+@pytest.mark.parametrize("K", [50, 700])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_row_does_not_depend_on_the_others(path, K, precision):
+    a, w, b = draw(np.random.default_rng(K), (40, K), (K, 300), (300,))
+    packed = kernels.PackedMatrix(w, precision=precision)
+    together = packed.product(a, b)
+    log_p, words = packed.top_words(a, b, 0 * b, 3)
+    for count in (1, 20):
+        for i in range(0, 40, count):
+            some = slice(i, i + count)
+            np.testing.assert_array_equal(packed.product(a[some], b), together[some])
+            alone = packed.top_words(a[some], b, 0 * b, 3)
+            np.testing.assert_array_equal(alone[0], log_p[some])
+            np.testing.assert_array_equal(alone[1], words[some])
+
+
 def close(got, want, tolerance, least=0.2):
     """Within a tolerance of the largest number: errors of a recurrence mix over its columns.
 

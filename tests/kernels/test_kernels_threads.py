@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from compiled_paths import find_path
 
-from unrolled import CaptioningRNN
+from unrolled import CaptioningRNN, kernels
 
 WORDS = {w: i for i, w in enumerate(["<NULL>", "<START>", "<END>", *map(str, range(90))])}
 
@@ -59,3 +59,17 @@ def test_scratch_is_kept_and_does_not_grow(path):
     for _ in range(3):
         all_gradients("lstm", "float32")
     assert extension.scratch_bytes() == held > 0
+
+
+def test_scratch_of_calls_that_become_larger_is_that_of_the_largest(path):
+    extension, _ = find_path(path.name)
+    rng = np.random.default_rng(0)
+
+    def held_after(*rows):
+        extension.release_scratch()
+        for count in (*rows, rows[-1]):
+            a = rng.standard_normal((count, 2000)).astype(np.float32)
+            kernels.product(a, a[:300].T.copy())
+        return extension.scratch_bytes()
+
+    assert held_after(300, 700, 900, 1500, 2500) == held_after(2500)
