@@ -148,7 +148,7 @@ struct BackwardJob {
         [[maybe_unused]] const typename E::Session session;
         for (long t = args.T - 1; t >= 0; --t) {
             const long after = t + 1 < args.T ? args.sizes[t + 1] : 0;  // sequences that go on
-            for (long group = share.first; group < share.last; ++group) step(group, t, after);
+            share.each(t, [&](long group) { step(group, t, after); });
             worker.barrier();
         }
         for (long group = share.first; group < share.last; ++group) first_state(group);

@@ -109,8 +109,7 @@ struct ForwardJob {
         if (!args.table) job.take_input(share);
         long row = 0, before = 0;
         for (long t = 0; t < args.T; ++t) {
-            for (long group = share.first; group < share.last; ++group)
-                job.step(group, t, row, before);
+            share.each(t, [&](long group) { job.step(group, t, row, before); });
             before = row;
             row += args.sizes[t];
             worker.barrier();

@@ -19,6 +19,13 @@ struct Share {
         first = groups * worker.id / worker.count;
         last = groups * (worker.id + 1) / worker.count;
     }
+
+    // There and back again by turns: what a step read last of weights that are larger than its core's
+    // cache is still there when the next begins with it.
+    template <class Step>
+    void each(long turn, Step step) const {
+        for (long i = 0; i < last - first; ++i) step(turn % 2 ? last - 1 - i : first + i);
+    }
 };
 
 // Strips [first, last) of a row-major (rows, H), or zeros where there is none, by strips.
