@@ -22,7 +22,7 @@ RESULTS = Results(
     [
         record("unrolled numpy", 0.01, 0.02, part="limit", at=(5, 6, 7), flops=2e9),
         record("torch float32", 0.04, part="limit", at=(9, 9, 9), flops=12e9),
-        record("unrolled bfloat16", 0.01, part="limit", at=(5, 6, 7), flops=8e9),
+        record("unrolled bfloat16", 0.01, 0.002, 0.01, part="limit", at=(5, 6, 7), flops=8e9),
         record("unrolled float32", 0.4, 0.2, 0.1),
         record("unrolled bfloat16", 0.01, 0.025, 0.08),
         record("torch packed float32", 0.1, 0.1, 0.7),
@@ -73,7 +73,7 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
         RESULTS.write(tmp_path / "none" / "bench.json")
 
 
-def test_the_limit_is_the_best_rate_whoever_reached_it():
+def test_the_limit_is_the_best_median_rate_whoever_reached_it():
     assert RESULTS.limit("a", "lstm", "float32") == 12e9 / 0.04
     assert RESULTS.limit("a", "lstm", "bfloat16") == 8e9 / 0.01
 

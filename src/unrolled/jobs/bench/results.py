@@ -110,6 +110,9 @@ class Results:
     def limit(self, case: str, cell: str, precision: str) -> float:
         """Give the machine's best rate at a case's matrix products, whoever reached it.
 
+        Of each product it is the median round's, as with all else: a machine that others use, too,
+        may run at twice the speed for a moment.
+
         Parameters
         ----------
         case, cell, precision : str
@@ -120,7 +123,7 @@ class Results:
             Flops a second; not a number where it was not measured.
         """
         rates = [
-            each.flops / min(each.values)
+            each.flops / each.middle
             for each in self.of("limit", case, cell)
             if each.precision == precision
         ]

@@ -112,14 +112,14 @@ def _limits(results: Results) -> Table:
         for precision in ("float32", "bfloat16"):
             found = [r for r in results.of("limit", case, cell) if r.precision == precision]
             if found:
-                top = max(found, key=lambda r: r.flops / min(r.values))
+                top = max(found, key=lambda r: r.flops / r.middle)
                 rows.append((f"{case} {cell}", precision, *_rate(top)))
     headings = ("case", "precision", "GFLOP/s", "by", "M x K x N")
     return Table("The machine's best matrix product at these shapes", headings, rows)
 
 
 def _rate(record: Record) -> tuple[str, str, str]:
-    rate = f"{record.flops / min(record.values) / 1e9:,.0f}"
+    rate = f"{record.flops / record.middle / 1e9:,.0f}"
     return rate, record.setting, " x ".join(map(str, record.at))
 
 
