@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
-import platform
 import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from unrolled.captioner import Decoding
-from unrolled.web.process import _MALLOC, WorkerProcess
+from unrolled.web.process import WorkerProcess
 
 TALKS = "import os, sys; os.write(1, bytes(1 << 20)); sys.stdin.read()"
 """Says more than a pipe and who reads it hold, then waits for the end of what it is told."""
@@ -50,35 +46,3 @@ def test_a_worker_to_whom_nobody_listened_is_closed_nevertheless(killed):
         return worker.ended.result()
 
     assert asyncio.run(close()) == (-signal.SIGKILL if killed else 0)
-
-
-LETS_GO = """
-import re
-import numpy as np
-
-def held():
-    return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
-
-np.ones(30 << 20, "u1")  # after this one as large is not asked of the system any more
-before = held()
-arrays, between = [], []
-for _ in range(10):
-    arrays.append(np.ones(8 << 20, "u1"))
-    between.append(bytes(100_000))
-del arrays
-print(held() - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks Linux, and the GNU C library")
-def test_a_worker_keeps_no_large_arrays_that_it_has_let_go(service):
-    def kept(**environment):
-        command = [sys.executable, "-c", LETS_GO]
-        plain = {name: value for name, value in os.environ.items() if "MALLOC" not in name}
-        return float(subprocess.check_output(command, env=plain | environment))
-
-    assert kept() > 40  # megabytes: without what follows this test would tell nothing
-    assert kept(**_MALLOC) < 8
-    for worker in service.workers:
-        told = Path(f"/proc/{worker}/environ").read_bytes().decode().split("\0")
-        assert {f"{name}={value}" for name, value in _MALLOC.items()} <= set(told)

@@ -18,12 +18,6 @@ _START_SECONDS = 120
 _END_SECONDS = 5
 _CHUNK = 1 << 16
 
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
-"""Has the GNU C library give arrays from 1 MB on back to the system as soon as they are let go.
-
-By itself it comes to keep arrays of up to 32 MB for the next, which seldom fit where photos that
-are captioned together are now few and now many: the worker grew to twice what it needs."""
-
 Pipe = TypeVar("Pipe", asyncio.StreamReader, asyncio.StreamWriter)
 
 
@@ -78,7 +72,7 @@ class WorkerProcess:
             "unrolled.web.worker",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**_MALLOC, **os.environ, "PYTHONSAFEPATH": "1"},
+            env={**os.environ, "PYTHONSAFEPATH": "1"},
         )
         try:
             _stream(process.stdin).write(wire.pack(_told(settings)))

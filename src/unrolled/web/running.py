@@ -13,6 +13,7 @@ import uvicorn
 from unrolled.errors import InputError
 from unrolled.web.app import Service, create_app
 from unrolled.web.connection import MOST_CONNECTIONS, Connection
+from unrolled.web.memory import return_large_blocks
 from unrolled.web.settings import Settings
 
 _WAITING_CONNECTIONS = 1024
@@ -38,6 +39,7 @@ def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
         If the captioner cannot be loaded.
     """
     _allow_open_files()
+    return_large_blocks()
     asyncio.run(_run(settings, on_ready))
 
 

@@ -24,6 +24,7 @@ from unrolled.layers.arrays import Array
 from unrolled.vision.runtime import available_cpus
 from unrolled.web import wire
 from unrolled.web.details import explain
+from unrolled.web.memory import return_large_blocks
 
 TOGETHER = 32
 """Photos that are captioned together at most."""
@@ -251,6 +252,7 @@ def main() -> None:
     """Load the captioners that the first frame names, then answer until stdin ends."""
     for stop in (signal.SIGINT, signal.SIGTERM):  # they are for the service, which closes stdin
         signal.signal(stop, signal.SIG_IGN)
+    return_large_blocks()
     frames, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
 
