@@ -1,6 +1,7 @@
 #include "scratch.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <vector>
@@ -20,6 +21,34 @@ struct Block {
     size_t size;
 };
 
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
+
+// From the system itself: what malloc is given back makes it keep more of what others let go.
+Block allocate(size_t size) {
+    void* all = mmap(nullptr, size + kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED) throw std::bad_alloc();
+    const size_t before = -reinterpret_cast<uintptr_t>(all) % kHuge;
+    char* data = static_cast<char*>(all) + before;
+    if (before) munmap(all, before);
+    if (before < kHuge) munmap(data + size, kHuge - before);
+    madvise(data, size, MADV_HUGEPAGE);  // packed panels are walked with large strides
+    return {data, size};
+}
+
+void release(const Block& block) { munmap(block.data, block.size); }
+
+#else
+
+Block allocate(size_t size) {
+    void* data = std::aligned_alloc(kHuge, size);
+    if (!data) throw std::bad_alloc();
+    return {static_cast<char*>(data), size};
+}
+
+void release(const Block& block) { std::free(block.data); }
+
+#endif
+
 struct Arena {
     std::vector<Block> blocks;
     size_t block = 0, used = 0;  // where the next take begins
@@ -28,7 +57,7 @@ struct Arena {
     ~Arena() { clear(); }
 
     void clear() {
-        for (const auto& each : blocks) std::free(each.data);
+        for (const auto& each : blocks) release(each);
         blocks.clear();
         block = used = 0;
     }
@@ -60,12 +89,7 @@ struct Arena {
     void grow(size_t bytes) {
         const size_t least = blocks.empty() ? std::max(kLeast, most) : kLeast;
         const size_t size = (std::max(bytes, least) + kHuge - 1) / kHuge * kHuge;
-        void* data = std::aligned_alloc(kHuge, size);
-        if (!data) throw std::bad_alloc();
-#if defined(__linux__)
-        madvise(data, size, MADV_HUGEPAGE);  // packed panels are walked with large strides
-#endif
-        blocks.push_back({static_cast<char*>(data), size});
+        blocks.push_back(allocate(size));
         used = 0;
     }
 };
