@@ -11,6 +11,8 @@ import types
 
 import pytest
 
+pytest.importorskip("uvicorn", reason="unrolled[serve] is not installed")
+
 from unrolled.web import running, worker
 
 LETS_GO = """
