@@ -100,15 +100,17 @@ def pack_words(
     counts = words_out != null if weights is None else _check_weights(weights, words_out)
     words_in = captions if words_in is None else _check_words_in(words_in, words_out)
     lengths = np.where(counts, np.arange(1, counts.shape[1] + 1), 0).max(axis=1, initial=0)
-    order, batch_sizes, *place = pack_lengths(lengths)
-    token = tuple(place)
+    packing = pack_lengths(lengths)
+    token = packing.sequence, packing.step
     read, said = words_in[token], words_out[token]
     share = np.ones(len(said), dtype) if weights is None else weights[token].astype(dtype)
     share /= dtype.type(max(len(captions), 1))
     if np.count_nonzero(counts) == len(said):  # as mostly: there is nothing to pick out then
-        return PackedWords(order, batch_sizes, read, said, share, None)
+        return PackedWords(packing.order, packing.batch_sizes, read, said, share, None)
     counted = counts[token]
-    return PackedWords(order, batch_sizes, read, said[counted], share[counted], counted)
+    return PackedWords(
+        packing.order, packing.batch_sizes, read, said[counted], share[counted], counted
+    )
 
 
 def _check_weights(weights: Array, words_out: Array) -> Array:
