@@ -13,6 +13,9 @@
 
 #include "cpu.hpp"
 #include "kernels.hpp"
+#if defined(UNROLLED_NUMPY)
+#include "numpy_buffers.hpp"
+#endif
 #include "pool.hpp"
 #include "scratch.hpp"
 
@@ -405,4 +408,7 @@ NB_MODULE(_compiled, m) {
     m.def("threads", &unrolled::threads);
     m.def("scratch_bytes", &unrolled::scratch_bytes);
     m.def("release_scratch", &unrolled::release_scratch);
+#if defined(UNROLLED_NUMPY)
+    unrolled::bind_numpy_buffers(m);
+#endif
 }

@@ -1,19 +1,15 @@
 #include "scratch.hpp"
 
 #include <algorithm>
-#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <vector>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "pages.hpp"
 
 namespace unrolled {
 namespace {
 
-constexpr size_t kHuge = size_t{1} << 21;
 constexpr size_t kLeast = size_t{1} << 22;
 
 struct Block {
@@ -21,33 +17,13 @@ struct Block {
     size_t size;
 };
 
-#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
-
-// From the system itself: what malloc is given back makes it keep more of what others let go.
 Block allocate(size_t size) {
-    void* all = mmap(nullptr, size + kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (all == MAP_FAILED) throw std::bad_alloc();
-    const size_t before = -reinterpret_cast<uintptr_t>(all) % kHuge;
-    char* data = static_cast<char*>(all) + before;
-    if (before) munmap(all, before);
-    if (before < kHuge) munmap(data + size, kHuge - before);
-    madvise(data, size, MADV_HUGEPAGE);  // packed panels are walked with large strides
-    return {data, size};
-}
-
-void release(const Block& block) { munmap(block.data, block.size); }
-
-#else
-
-Block allocate(size_t size) {
-    void* data = std::aligned_alloc(kHuge, size);
+    void* data = map_pages(size);
     if (!data) throw std::bad_alloc();
     return {static_cast<char*>(data), size};
 }
 
-void release(const Block& block) { std::free(block.data); }
-
-#endif
+void release(const Block& block) { unmap_pages(block.data, block.size); }
 
 struct Arena {
     std::vector<Block> blocks;
@@ -88,7 +64,7 @@ struct Arena {
 
     void grow(size_t bytes) {
         const size_t least = blocks.empty() ? std::max(kLeast, most) : kLeast;
-        const size_t size = (std::max(bytes, least) + kHuge - 1) / kHuge * kHuge;
+        const size_t size = (std::max(bytes, least) + kHugePage - 1) / kHugePage * kHugePage;
         blocks.push_back(allocate(size));
         used = 0;
     }

@@ -10,7 +10,7 @@ import pytest
 import tiny_run
 from tiny_run import SETTINGS, all_bytes, make_batches, make_model, make_score
 
-from unrolled import checkpoint, optim
+from unrolled import checkpoint, kernels, optim
 from unrolled.errors import InputError
 from unrolled.training import (
     EpochDone,
@@ -93,6 +93,22 @@ def test_the_order_of_events():
     second = [*one_epoch, "saved", "finished"]
     assert names == ["saved", *one_epoch, "saved", "saved", *second]
     assert saves == [("last", 0), ("best", 2), ("last", 2), ("last", 4)]
+
+
+def test_the_end_gives_back_the_memory_that_was_kept():
+    extension = pytest.importorskip("unrolled.kernels._compiled")
+    if kernels.compiled() is None or not hasattr(extension, "buffers"):
+        pytest.skip("no memory is kept")
+
+    class Large(FlatModel):
+        @kernels.kept_buffers()
+        def loss(self, features, captions, *, rng=None):
+            np.empty(1 << 20)
+            return super().loss(features, captions, rng=rng)
+
+    idle = [extension.buffer_bytes()[1] for _ in run(Large())]
+    assert min(idle[1:-1]) > 0
+    assert idle[-1] == 0
 
 
 def test_every_epoch_has_batches_of_its_own():

@@ -5,6 +5,7 @@ arrays whose shapes the layers have checked, and run only where `compiled` gives
 """
 
 from unrolled.kernels.adam import adam_step
+from unrolled.kernels.buffers import kept_buffers, release_buffers
 from unrolled.kernels.choice import PATHS, Status, compiled, status
 from unrolled.kernels.embedding import embedding_backward
 from unrolled.kernels.packed import PackedMatrix, WordCell
@@ -31,10 +32,12 @@ __all__ = [
     "compiled",
     "cross_entropy",
     "embedding_backward",
+    "kept_buffers",
     "lstm_backward",
     "lstm_forward",
     "lstm_step",
     "product",
+    "release_buffers",
     "rnn_backward",
     "rnn_forward",
     "status",

@@ -80,6 +80,21 @@ def compiled() -> Any:
     return _choose().compiled
 
 
+def extension() -> Any:
+    """Give the extension whose path runs, or None where NumPy's text does.
+
+    Returns
+    -------
+    module, or None
+
+    Raises
+    ------
+    InputError
+        If `UNROLLED_KERNELS` or `UNROLLED_THREADS` asks for what cannot be.
+    """
+    return _choose().extension
+
+
 @functools.cache
 def _choose() -> _Choice:
     wanted = os.environ.get("UNROLLED_KERNELS", "").strip().lower()

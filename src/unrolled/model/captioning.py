@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from unrolled.errors import DTypeError, InputError, ShapeError
+from unrolled.kernels import kept_buffers
 from unrolled.layers import (
     affine_forward,
     best_words,
@@ -219,6 +220,7 @@ class CaptioningRNN:
             "precision": self.precision,
         }
 
+    @kept_buffers()
     def loss(
         self,
         features: Array,

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from unrolled.errors import InputError
+from unrolled.kernels import release_buffers
 from unrolled.layers.arrays import Array
 from unrolled.optim import Rule, learning_rate, update
 from unrolled.training.average import training_weights
@@ -159,6 +160,7 @@ class _Run:
                     yield self._saved("best", state)
                 yield self._saved("last", state)
                 reason = self._why_over(state)
+        release_buffers()
         yield Finished(reason, state.epoch, state.step)
 
     def _why_over(self, state: TrainingState) -> str | None:

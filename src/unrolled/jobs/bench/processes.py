@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from unrolled.errors import UnrolledError
 from unrolled.jobs.bench.cases import Work
+from unrolled.kernels import release_buffers
 
 Run = Callable[[], Any]
 """Does the work once; gives back the outcome that shows that it was done."""
@@ -251,9 +252,10 @@ def take_memory(make: Callable[[Work], Run], small: Work, work: Work) -> float:
 
 
 def _give_back() -> None:
-    """Let the allocator give back what was freed, so that it counts if it is used again."""
+    """Let allocators give back what was freed, so that it counts if it is used again."""
     import ctypes
 
+    release_buffers()
     with contextlib.suppress(OSError, AttributeError, TypeError):  # where there is no glibc
         ctypes.CDLL(None).malloc_trim(0)
 
