@@ -1,4 +1,5 @@
-// The cells of a recurrence: what follows the product in each step, 16 hidden columns at a time.
+// The cells of a recurrence: what follows the product in each step, 16 hidden columns at a time, of one
+// row or (V is a Pair) of two that follow each other.
 //
 // `sums(gate, j)` gives the product's sums of a gate from column j on. The forward adds the input's
 // part of the pre-activations, which stands in `gates`, and leaves the gates there; the backward
@@ -9,47 +10,56 @@
 
 namespace {
 
-// Pointers at 16 hidden columns of a row. gates holds 16 numbers of each gate side by side; h and dh
-// are rows of the layer's arrays, in which only `valid` columns exist.
+// Pointers at 16 hidden columns of the first row. gates holds 16 numbers of each gate side by side, and
+// like the cell states the next row's after them; h and dh are rows of the layer's arrays, H apart, in
+// which only `valid` columns exist.
 struct ForwardRow {
     float* gates;
     const float* prev_c;
     float *c, *h;
+    long H;
     int valid;
 };
 
 struct BackwardRow {
     const float *gates, *prev_c, *c, *h, *dh;
     float* dc;  // by the cell state after this step on entry, before it on return
+    long H;
     int valid;
 };
 
-// What lies beyond the valid columns must not come back from memory as anything but zero.
-inline void store_state(float* next_h, Floats h, const ForwardRow& row, int j) {
+// next_h gets 16 numbers a row. What lies beyond the valid columns must not come back from memory as
+// anything but zero.
+template <class V>
+UNROLLED_INLINE void store_state(float* next_h, V h, const ForwardRow& row, int j) {
     const int n = row.valid - j;
-    store_some(row.h + j, h, n);
-    store(next_h + j, n >= kLanes ? h : load_some((const float*)&h, n));
+    store_rows(row.h + j, row.H, h, n);
+    store_rows(next_h + j, kStrip, h);
+    if (n < kLanes) store_rows(next_h + j, kStrip, load_rows<V>(next_h + j, kStrip, n));
 }
+
+UNROLLED_INLINE Floats added(Floats sum, Floats a) { return sum + a; }
+UNROLLED_INLINE Floats added(Floats sum, Pair a) { return sum + a.first + a.second; }
 
 struct RnnCell {
     static constexpr int kGates = 1;
     static constexpr bool kHasCell = false;
 
-    template <class Sums>
+    template <class V, class Sums>
     static void forward(Sums sums, const ForwardRow& row, float* next_h) {
         for (int j = 0; j < kStrip; j += kLanes)
-            store_state(next_h, tanh(load(sums(0, j)) + load(row.gates + j)), row, j);
+            store_state(next_h, tanh(sums(0, j) + load_rows<V>(row.gates + j, kStrip)), row, j);
     }
 
-    // das and db get 16 numbers for each gate.
-    template <class Sums>
+    // das gets 16 numbers for each gate and row; db has them added.
+    template <class V, class Sums>
     static void backward(Sums sums, const BackwardRow& row, float* das, float* db) {
         for (int j = 0; j < kStrip; j += kLanes) {
             const int n = row.valid - j;
-            const Floats h = load_some(row.h + j, n);
-            const Floats da = (load(sums(0, j)) + load_some(row.dh + j, n)) * (1.0f - h * h);
-            store(das + j, da);
-            store(db + j, load(db + j) + da);
+            const V h = load_rows<V>(row.h + j, row.H, n);
+            const V da = (sums(0, j) + load_rows<V>(row.dh + j, row.H, n)) * (1.0f - h * h);
+            store_rows(das + j, kStrip, da);
+            store(db + j, added(load(db + j), da));
         }
     }
 };
@@ -57,44 +67,46 @@ struct RnnCell {
 struct LstmCell {
     static constexpr int kGates = 4;
     static constexpr bool kHasCell = true;
+    static constexpr long kApart = kGates * kStrip;  // of a row's gates from the next one's
 
-    template <class Sums>
+    template <class V, class Sums>
     static void forward(Sums sums, const ForwardRow& row, float* next_h) {
         for (int j = 0; j < kStrip; j += kLanes) {
             float* at = row.gates + j;
-            const Floats i = sigmoid(load(sums(0, j)) + load(at));
-            const Floats f = sigmoid(load(sums(1, j)) + load(at + 16));
-            const Floats o = sigmoid(load(sums(2, j)) + load(at + 32));
-            const Floats g = tanh(load(sums(3, j)) + load(at + 48));
-            const Floats c = f * load(row.prev_c + j) + i * g;
-            store(at, i);
-            store(at + 16, f);
-            store(at + 32, o);
-            store(at + 48, g);
-            store(row.c + j, c);
+            const V i = sigmoid(sums(0, j) + load_rows<V>(at, kApart));
+            const V f = sigmoid(sums(1, j) + load_rows<V>(at + 16, kApart));
+            const V o = sigmoid(sums(2, j) + load_rows<V>(at + 32, kApart));
+            const V g = tanh(sums(3, j) + load_rows<V>(at + 48, kApart));
+            const V c = f * load_rows<V>(row.prev_c + j, kStrip) + i * g;
+            store_rows(at, kApart, i);
+            store_rows(at + 16, kApart, f);
+            store_rows(at + 32, kApart, o);
+            store_rows(at + 48, kApart, g);
+            store_rows(row.c + j, kStrip, c);
             store_state(next_h, o * tanh(c), row, j);
         }
     }
 
-    template <class Sums>
+    template <class V, class Sums>
     static void backward(Sums sums, const BackwardRow& row, float* das, float* db) {
         for (int j = 0; j < kStrip; j += kLanes) {
             const float* at = row.gates + j;
-            const Floats i = load(at), f = load(at + 16), o = load(at + 32), g = load(at + 48);
-            const Floats tanh_c = tanh(load(row.c + j));
-            const Floats dh = load(sums(0, j)) + load_some(row.dh + j, row.valid - j);
-            const Floats dc = load(row.dc + j) + dh * o * (1.0f - tanh_c * tanh_c);
-            const Floats da[4] = {
+            const V i = load_rows<V>(at, kApart), f = load_rows<V>(at + 16, kApart);
+            const V o = load_rows<V>(at + 32, kApart), g = load_rows<V>(at + 48, kApart);
+            const V tanh_c = tanh(load_rows<V>(row.c + j, kStrip));
+            const V dh = sums(0, j) + load_rows<V>(row.dh + j, row.H, row.valid - j);
+            const V dc = load_rows<V>(row.dc + j, kStrip) + dh * o * (1.0f - tanh_c * tanh_c);
+            const V da[4] = {
                 dc * g * i * (1.0f - i),
-                dc * load(row.prev_c + j) * f * (1.0f - f),
+                dc * load_rows<V>(row.prev_c + j, kStrip) * f * (1.0f - f),
                 dh * tanh_c * o * (1.0f - o),
                 dc * i * (1.0f - g * g),
             };
-            store(row.dc + j, dc * f);
+            store_rows(row.dc + j, kStrip, dc * f);
             for (int gate = 0; gate < 4; ++gate) {
                 float* sum = db + gate * kStrip + j;
-                store(das + gate * kStrip + j, da[gate]);
-                store(sum, load(sum) + da[gate]);
+                store_rows(das + gate * kStrip + j, kApart, da[gate]);
+                store(sum, added(load(sum), da[gate]));
             }
         }
     }

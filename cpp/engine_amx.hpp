@@ -67,32 +67,44 @@ struct AmxEngine {
         }
     }
 
-    static void put_a(uint32_t* panels, long K, long row, long k, const float* values) {
-        uint32_t* to = panels + row / 32 * size_a(K) + size_a(k / 32 * 32) + row % 32 / 16 * kTileWords +
-                       row % 16 * 16 + k % 32 / 2;
-        __m512i parts[kParts];
-        Form::row(parts, load(values), Floats{});
-        for (int i = 0; i < kParts; ++i)
-            _mm256_storeu_si256((__m256i*)(to + i * kPart), _mm512_castsi512_si256(parts[i]));
+    static uint32_t* at_a(uint32_t* panels, long K, long row, long k) {
+        return panels + row / 32 * size_a(K) + size_a(k / 32 * 32) + row % 32 / 16 * kTileWords + row % 16 * 16 +
+               k % 32 / 2;
     }
 
-    static void put_b(uint32_t* panels, long K, long k, long col, const float* first,
-                      const float* second) {
-        uint32_t* to = pairs_at(panels, K, k, col);
+    static void put_a(uint32_t* to, const float* first, const float* second) {
         __m512i parts[kParts];
-        pair_up<Form>(parts, load(first), load(second));
-        for (int i = 0; i < kParts; ++i) _mm512_storeu_si512(to + i * kPart, parts[i]);
+        Form::row(parts, load(first), load(second));
+        put_rows(to, parts);
+    }
+
+    static uint32_t* at_b(uint32_t* panels, long K, long k, long col) {
+        uint32_t* tile = panels + col / 32 * size_b(K) + size_b(k / 32 * 32) + col % 32 / 16 * kTileWords;
+        return tile + k % 32 / 2 * 16 + col % 16;
+    }
+
+    static void put_b(uint32_t* to, long, const float* first, const float* second) {
+        __m512i parts[kParts];
+        Form::row(parts, load(first), load(second));
+        put_pairs(to, parts);
+    }
+
+    static void put_both(uint32_t* a, uint32_t* b, long, const float* first, const float* second) {
+        __m512i parts[kParts];
+        Form::row(parts, load(first), load(second));
+        put_rows(a, parts);
+        put_pairs(b, parts);
     }
 
     static Floats get_b(uint32_t* panels, long K, long k, long col) {
-        const uint32_t* from = pairs_at(panels, K, k, col);
+        const uint32_t* from = at_b(panels, K, k, col);
         Floats sum{};
         for (int i = kParts - 1; i >= 0; --i) sum += one_of_pairs(from + i * kPart, k % 2);
         return sum;
     }
 
     static void change_b(uint32_t* panels, long K, long k, long col, float value) {
-        uint32_t* to = pairs_at(panels, K, k, col);
+        uint32_t* to = at_b(panels, K, k, col);
         __m512i parts[kParts];
         Form::row(parts, splat(value), Floats{});
         for (int i = 0; i < kParts; ++i)
@@ -113,9 +125,15 @@ struct AmxEngine {
     }
 
 private:
-    static uint32_t* pairs_at(uint32_t* panels, long K, long k, long col) {
-        uint32_t* tile = panels + col / 32 * size_b(K) + size_b(k / 32 * 32) + col % 32 / 16 * kTileWords;
-        return tile + k % 32 / 2 * 16 + col % 16;
+    static void put_rows(uint32_t* to, const __m512i (&parts)[kParts]) {
+        for (int i = 0; i < kParts; ++i, to += kPart) {
+            _mm256_storeu_si256((__m256i*)to, _mm512_castsi512_si256(parts[i]));
+            _mm256_storeu_si256((__m256i*)(to + 16), _mm512_extracti64x4_epi64(parts[i], 1));
+        }
+    }
+
+    static void put_pairs(uint32_t* to, const __m512i (&parts)[kParts]) {
+        for (int i = 0; i < kParts; ++i, to += kPart) _mm512_storeu_si512(to, interleaved(parts[i]));
     }
 
     template <int Tiles>

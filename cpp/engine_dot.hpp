@@ -54,26 +54,37 @@ struct DotEngine {
         }
     }
 
-    static void put_a(uint32_t* panels, long K, long row, long k, const float* values) {
-        uint32_t words[8];
-        _mm256_storeu_si256((__m256i*)words, (__m256i)_mm512_cvtneps_pbh((__m512)load(values)));
-        uint32_t* to = panels + row / kRows * size_a(K) + size_a(k) + row % kRows;
-        for (int pair = 0; pair < 8; ++pair) to[pair * kRows] = words[pair];
+    static uint32_t* at_a(uint32_t* panels, long K, long row, long k) {
+        return panels + row / kRows * size_a(K) + size_a(k) + row % kRows;
     }
 
-    static void put_b(uint32_t* panels, long K, long k, long col, const float* first,
-                      const float* second) {
+    static void put_a(uint32_t* to, const float* first, const float* second) {
+        uint32_t words[16];
+        _mm512_storeu_si512(words, to_bf16(load(first), load(second)));
+        for (int pair = 0; pair < 8; ++pair) to[pair * kRows] = words[pair], to[pair * kRows + 1] = words[8 + pair];
+    }
+
+    static uint32_t* at_b(uint32_t* panels, long K, long k, long col) {
+        return panels + col / kCols * size_b(K) + size_b(k / 2 * 2) + col % kCols;
+    }
+
+    static void put_b(uint32_t* to, long, const float* first, const float* second) {
         __m512i pairs[1];
         pair_up<Rounded>(pairs, load(first), load(second));
-        _mm512_storeu_si512(pairs_at(panels, K, k, col), pairs[0]);
+        _mm512_storeu_si512(to, pairs[0]);
+    }
+
+    static void put_both(uint32_t* a, uint32_t* b, long K, const float* first, const float* second) {
+        put_a(a, first, second);
+        put_b(b, K, first, second);
     }
 
     static Floats get_b(uint32_t* panels, long K, long k, long col) {
-        return one_of_pairs(pairs_at(panels, K, k, col), k % 2);
+        return one_of_pairs(at_b(panels, K, k, col), k % 2);
     }
 
     static void change_b(uint32_t* panels, long K, long k, long col, float value) {
-        change_one_of_pair(pairs_at(panels, K, k, col), k % 2, round_bf16(splat(value))[0] >> 16);
+        change_one_of_pair(at_b(panels, K, k, col), k % 2, round_bf16(splat(value))[0] >> 16);
     }
 
     static void block(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows, float* out) {
@@ -81,10 +92,6 @@ struct DotEngine {
     }
 
 private:
-    static uint32_t* pairs_at(uint32_t* panels, long K, long k, long col) {
-        return panels + col / kCols * size_b(K) + size_b(k / 2 * 2) + col % kCols;
-    }
-
     template <int R>
     static void rows_at_most(const uint32_t* a, const uint32_t* b, long pairs, int rows, float* out) {
         if constexpr (R > 1) {

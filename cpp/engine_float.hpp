@@ -5,8 +5,11 @@
 // so that the inner loop walks both without a stride. All engines share this interface:
 //   pack_a, pack_b   lay out a panel from a row-major matrix or its transpose, zeros to the edges
 //   gather_a         the same from rows of a transpose that lie anywhere
-//   put_a            writes 16 neighbours of one row, as a time loop produces them
-//   put_b            writes 16 neighbours of two following steps, the first an even one
+//   at_a, at_b       where the number of a row and step, or a step and column, stands
+//   put_a            writes there 16 neighbours each of an even row and the next, as a time loop
+//                    produces them: what the next row's are does not matter where there is none
+//   put_b            the same of an even step and the next; K is the panels'
+//   put_both         both
 //   get_b            reads a vector of neighbours of a step
 //   change_b         writes one number
 //   block            multiplies panels over steps [k0, k1) into out, kCols floats a row
@@ -72,26 +75,35 @@ struct FloatEngine {
                 store(to + c, rounded(load_some(src + k * ld + c, cols - c)));
     }
 
-    static void put_a(float* panels, long K, long row, long k, const float* values) {
-        float* to = panels + row / kRows * size_a(K) + k * kRows + row % kRows;
-        for (int i = 0; i < kStrip; ++i) to[i * kRows] = rounded(values[i]);
+    static float* at_a(float* panels, long K, long row, long k) {
+        return panels + row / kRows * size_a(K) + k * kRows + row % kRows;
     }
 
-    static void put_b(float* panels, long K, long k, long col, const float* first,
-                      const float* second) {
+    static void put_a(float* to, const float* first, const float* second) {
+        for (int i = 0; i < kStrip; ++i, to += kRows) to[0] = rounded(first[i]), to[1] = rounded(second[i]);
+    }
+
+    static float* at_b(float* panels, long K, long k, long col) {
+        return panels + col / kCols * size_b(K) + k * kCols + col % kCols;
+    }
+
+    static void put_b(float* to, long K, const float* first, const float* second) {
         for (int j = 0; j < kStrip; j += kLanes) {
-            float* to = panels + (col + j) / kCols * size_b(K) + k * kCols + (col + j) % kCols;
-            store(to, rounded(load(first + j)));
-            store(to + kCols, rounded(load(second + j)));
+            float* at = to + j / kCols * size_b(K) + j % kCols;
+            store(at, rounded(load(first + j)));
+            store(at + kCols, rounded(load(second + j)));
         }
     }
 
-    static Floats get_b(const float* panels, long K, long k, long col) {
-        return load(panels + col / kCols * size_b(K) + k * kCols + col % kCols);
+    static void put_both(float* a, float* b, long K, const float* first, const float* second) {
+        put_a(a, first, second);
+        put_b(b, K, first, second);
     }
 
+    static Floats get_b(float* panels, long K, long k, long col) { return load(at_b(panels, K, k, col)); }
+
     static void change_b(float* panels, long K, long k, long col, float value) {
-        panels[col / kCols * size_b(K) + k * kCols + col % kCols] = rounded(value);
+        *at_b(panels, K, k, col) = rounded(value);
     }
 
     static void block(const float* a, const float* b, long k0, long k1, int rows, float* out) {

@@ -136,7 +136,7 @@ struct BackwardJob {
         for (long k = da_cols.K; k < da_cols.depth; k += 2)
             for (int gate = 0; gate < kGates; ++gate)
                 for (long col = first; col < last; col += kStrip)
-                    E::put_b(da_cols.data, da_cols.depth, k, gate * width + col, nothing, nothing);
+                    E::put_b(E::at_b(da_cols.data, da_cols.depth, k, gate * width + col), da_cols.depth, nothing, nothing);
         for (int gate = 0; gate < kGates; ++gate)
             for (long col = first; col < last; ++col) args.db[gate * H + col] = 0.0f;
         if (!Cell::kHasCell) return;
@@ -197,25 +197,28 @@ struct BackwardJob {
         return sums[j / E::kCols] + r * E::kCols + j % E::kCols;
     }
 
+    // Rows r and, where there is one, r + 1 of a block: 16 columns from j on.
     void finish_pair(const Sums& sums, long group, long t, long r0, int r, bool both, int j, float* db) {
         alignas(64) float das[2][kGates * kStrip];
-        const long col = group * kGroup + j;
-        for (int i = 0; i < 2; ++i) {
-            if (i == 1 && !both)
-                std::memset(das[1], 0, sizeof das[1]);
-            else
-                finish([&](int, int l) { return sums_at(sums, r + i, j + l); }, t, r0 + r + i, col, das[i], db);
+        const long col = group * kGroup + j, sequence = r0 + r;
+        if (both)
+            finish<Pair>(sums, r, j, t, sequence, col, das[0], db);
+        else {
+            std::memset(das[1], 0, sizeof das[1]);
+            finish<Floats>(sums, r, j, t, sequence, col, das[0], db);
         }
-        for (int gate = 0; gate < kGates; ++gate)
-            E::put_b(da_cols.data, da_cols.depth, steps[t].pair_row + r0 + r, gate * width + col,
-                     das[0] + gate * kStrip, das[1] + gate * kStrip);
+        auto* rows = E::at_a(da.panel(steps[t].panel), depth, sequence, col);
+        auto* cols = E::at_b(da_cols.data, da_cols.depth, steps[t].pair_row + sequence, col);
+        const long next_rows = E::size_a(width), next_cols = width / E::kCols * E::size_b(da_cols.depth);
+        for (int gate = 0; gate < kGates; ++gate, rows += next_rows, cols += next_cols)
+            E::put_both(rows, cols, da_cols.depth, das[0] + gate * kStrip, das[1] + gate * kStrip);
     }
 
-    template <class At>
-    void finish(At sums, long t, long sequence, long col, float* das, float* db) {
+    template <class V>
+    void finish(const Sums& sums, int r, int j, long t, long sequence, long col, float* das, float* db) {
         const long H = args.H, P = args.P, row = steps[t].row + sequence, s = col / kStrip;
         BackwardRow at{nullptr, nullptr, nullptr, args.h + row * H + col, args.dh + row * H + col,
-                       nullptr, (int)at_most(kStrip, H - col)};
+                       nullptr, H, (int)at_most(kStrip, H - col)};
         if (Cell::kHasCell) {
             at.gates = args.gates + (s * P + row) * kGates * kStrip;
             at.c = args.c + (s * P + row) * kStrip;
@@ -223,9 +226,8 @@ struct BackwardJob {
                                : args.c + (s * P + steps[t - 1].row + sequence) * kStrip;
             at.dc = dc + (s * args.N + sequence) * kStrip;
         }
-        Cell::backward(sums, at, das, db);
-        for (int gate = 0; gate < kGates; ++gate)
-            E::put_a(da.panel(steps[t].panel), depth, sequence, gate * width + col, das + gate * kStrip);
+        Cell::template backward<V>([&](int, int i) { return load_rows<V>(sums_at(sums, r, j + i), E::kCols); }, at,
+                                   das, db);
     }
 
     // The derivative by h0: the product with nothing behind it.

@@ -206,35 +206,44 @@ struct ForwardJob {
             for (int j = 0; j < kGroup; j += kStrip) {
                 const long col = group * kGroup + j;
                 if (col >= args.H) continue;
-                for (int r = 0; r < rows; ++r)
-                    finish([&](int gate, int i) { return sums_at(sums, r, gate, j + i); }, t,
-                           row + r0 + r, before, r0 + r, col);
+                for (int r = 0; r < rows; r += 2)
+                    if (r + 1 < rows)
+                        finish<Pair>(sums, r, j, t, row + r0 + r, before, r0 + r, col);
+                    else
+                        finish<Floats>(sums, r, j, t, row + r0 + r, before, r0 + r, col);
             }
         }
     }
 
-    template <class At>
-    void finish(At sums, long t, long row, long before, long sequence, long col) {
-        const long P = args.P, s = col / kStrip;
-        const int valid = (int)at_most(kStrip, args.H - col);
-        alignas(64) float own[kGates * kStrip], own_c[2 * kStrip], next_h[kStrip];
-        if (args.table) look_up(own, row, col);
-        ForwardRow at{args.table ? own : gates + (s * P + row) * kGates * kStrip, nullptr, nullptr,
-                      args.h + row * args.H + col, valid};
+    // One row, or (V is a Pair) it and the next: 16 columns from col on, whose sums are the block's from
+    // r and j on.
+    template <class V>
+    void finish(const Sums& sums, int r, int j, long t, long row, long before, long sequence, long col) {
+        constexpr int kRows = kRowsOf<V>;
+        const long P = args.P, H = args.H, s = col / kStrip;
+        const int valid = (int)at_most(kStrip, H - col);
+        alignas(64) float own[kRows * kGates * kStrip], own_c[2][kRows * kStrip], next_h[kRows * kStrip];
+        ForwardRow at{gates + (s * P + row) * kGates * kStrip, nullptr, nullptr, args.h + row * H + col, H, valid};
+        if (args.table) {
+            at.gates = own;
+            for (int i = 0; i < kRows; ++i) look_up(own + i * kGates * kStrip, row + i, col);
+        }
         if (Cell::kHasCell && args.c_rows) {
-            at.prev_c = own_c, at.c = own_c + kStrip;
-            for (int j = 0; j < kStrip; j += kLanes)
-                store(own_c + j, load_some(args.c0 + row * args.H + col + j, valid - j));
+            at.prev_c = own_c[0], at.c = own_c[1];
+            for (int i = 0; i < kStrip; i += kLanes)
+                store_rows(own_c[0] + i, kStrip, load_rows<V>(args.c0 + row * H + col + i, H, valid - i));
         } else if (Cell::kHasCell) {
             at.prev_c = t == 0 ? c0 + (s * args.N + sequence) * kStrip
                                : c + (s * P + before + sequence) * kStrip;
             at.c = c + (s * P + row) * kStrip;
         }
-        Cell::forward(sums, at, next_h);
+        Cell::template forward<V>(
+            [&](int gate, int i) { return load_rows<V>(sums_at(sums, r, gate, j + i), E::kCols); }, at, next_h);
         if (Cell::kHasCell && args.c_rows)
-            for (int j = 0; j < kStrip; j += kLanes)
-                store_some(args.c_rows + row * args.H + col + j, load(at.c + j), valid - j);
-        if (t + 1 < args.T) E::put_a(states[(t + 1) & 1], wh.depth, sequence, col, next_h);
+            for (int i = 0; i < kStrip; i += kLanes)
+                store_rows(args.c_rows + row * H + col + i, H, load_rows<V>(at.c + i, kStrip), valid - i);
+        if (t + 1 < args.T)
+            E::put_a(E::at_a(states[(t + 1) & 1], wh.depth, sequence, col), next_h, next_h + (kRows - 1) * kStrip);
     }
 };
 

@@ -53,14 +53,19 @@ private:
     }
 };
 
+// The bfloat16 of both halves by turns.
+inline __m512i interleaved(__m512i halves) {
+    const __m512i order =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(order, halves);
+}
+
 // 16 pairs of floats, each in one word: the first's bfloat16 in its low half.
 template <class Form>
 inline void pair_up(__m512i (&parts)[Form::kParts], Floats first, Floats second) {
-    const __m512i interleave =
-        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     Form::row(parts, first, second);
-    for (__m512i& part : parts) part = _mm512_permutexvar_epi16(interleave, part);
+    for (__m512i& part : parts) part = interleaved(part);
 }
 
 // The firsts or the seconds of 16 pairs.

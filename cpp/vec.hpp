@@ -59,6 +59,7 @@ inline void store_some(float* to, Floats v, int n) {
 }
 
 inline Floats where(Ints mask, Floats yes, Floats no) { return mask ? yes : no; }
+inline Floats where(Ints mask, float yes, Floats no) { return mask ? splat(yes) : no; }
 
 inline float sum_lanes(Floats v) {
     float total = 0.0f;
@@ -75,7 +76,7 @@ inline float top_lane(Floats v) {
 inline Floats absolute(Floats x) { return (Floats)((Words)x & 0x7fffffffu); }
 
 inline Floats copy_sign(Floats magnitude, Floats sign) {
-    return (Floats)((Words)magnitude | ((Words)sign & 0x80000000u));
+    return (Floats)(((Words)magnitude & 0x7fffffffu) | ((Words)sign & 0x80000000u));
 }
 
 // a0 b0 a1 b1 ..., of the lower or the upper halves of two vectors.
