@@ -1,9 +1,9 @@
 // The time loop backward and the products that follow it, in one parallel region.
 //
-// As in the forward, each thread owns some hidden columns through all steps. The derivatives by the
+// As in the forward, each thread takes its own hidden columns first (see Turns). The derivatives by the
 // pre-activations, da, are never stored as a matrix: each step writes them straight into the panels
-// that the step before it, dx = da Wx^T and dW = (x, h)^T da read. Sums over rows (db) are taken by
-// the columns' owner in the order of the steps: results do not depend on the threads.
+// that the step before it, dx = da Wx^T and dW = (x, h)^T da read. Sums over rows (db) are taken in the
+// order of the steps, whoever takes a step's columns: results do not depend on the threads.
 //
 // In the panels of dx and of the steps, every step's rows begin a panel. In those of dW, rows are
 // the steps of the sum; there every step's rows begin at an even one, as bfloat16 units take pairs.
@@ -38,9 +38,11 @@ struct BackwardJob {
     PackedRows<E> x_turned, h_turned;
     const float **x_lines, **h_lines;  // the rows that meet da's in dW
     float *dc, *c0;               // by strips
+    Turns turns;                  // the steps, and one for the state before them
     long next[3] = {};            // shared work: dx, dWx, dWh
 
-    BackwardJob(const RecurrentGradArgs& args_, Scratch& scratch) : args(args_) {
+    BackwardJob(const RecurrentGradArgs& args_, Scratch& scratch)
+        : args(args_), turns(scratch, args.T + 1, args.H, kGroup) {
         wh_turned.reserve(scratch, round_up(args.H, kGroup), depth);
         wx_turned.reserve(scratch, args.D, depth);
         lay_out_steps(scratch);
@@ -104,6 +106,7 @@ struct BackwardJob {
         job.x_turned.gather(job.x_lines);
         job.h_turned.gather(job.h_lines);
         job.start(worker, share);
+        job.turns.begin(worker);
         worker.barrier();
         job.go_back(worker, share);
         const long D = args.D, G = kGates * args.H;
@@ -136,7 +139,8 @@ struct BackwardJob {
         for (long k = da_cols.K; k < da_cols.depth; k += 2)
             for (int gate = 0; gate < kGates; ++gate)
                 for (long col = first; col < last; col += kStrip)
-                    E::put_b(E::at_b(da_cols.data, da_cols.depth, k, gate * width + col), da_cols.depth, nothing, nothing);
+                    E::put_b(E::at_b(da_cols.data, da_cols.depth, k, gate * width + col), da_cols.depth,
+                             nothing, nothing);
         for (int gate = 0; gate < kGates; ++gate)
             for (long col = first; col < last; ++col) args.db[gate * H + col] = 0.0f;
         if (!Cell::kHasCell) return;
@@ -148,10 +152,10 @@ struct BackwardJob {
         [[maybe_unused]] const typename E::Session session;
         for (long t = args.T - 1; t >= 0; --t) {
             const long after = t + 1 < args.T ? args.sizes[t + 1] : 0;  // sequences that go on
-            share.each(t, [&](long group) { step(group, t, after); });
+            turns.each(worker, t, [&](long group) { step(group, t, after); });
             worker.barrier();
         }
-        for (long group = share.first; group < share.last; ++group) first_state(group);
+        turns.each(worker, args.T, [&](long group) { first_state(group); });
         if (Cell::kHasCell)
             from_strips(args.dc0, dc, args.N, args.H, share.first * kGroup / kStrip,
                         at_most(share.last * kGroup / kStrip, strips(args.H)));

@@ -1,9 +1,9 @@
 // The time loop forward: one parallel region over the input's product and all steps.
 //
-// Each thread owns some hidden columns through all steps: it packs their part of the weights once,
-// which then stays in its cache, takes the input's product x Wx + b for them over all rows, and
-// writes their part of every state. All need the whole state of the step before, so a barrier ends
-// each step; states alternate between two buffers.
+// Each thread owns some hidden columns: it packs their part of the weights once, which then stays in
+// its cache, takes the input's product x Wx + b for them over all rows, and writes their part of every
+// state, unless another thread is done with its own first (see Turns). All need the whole state of
+// the step before, so a barrier ends each step; states alternate between two buffers.
 #pragma once
 
 #include "cells.hpp"
@@ -73,12 +73,13 @@ struct ForwardJob {
     const RecurrentArgs& args;
     Weight wx, wh;
     PackedRows<E> x;
+    Turns turns;
     typename E::Packed* states[2];  // A panels of the state before and after a step
     float *gates = nullptr, *c, *bias = nullptr, *c0;   // by strips
 
     ForwardJob(const RecurrentArgs& args_, Scratch& scratch)
         : args(args_), wx(args.D, round_up(args.D, E::kDepth), args.H),
-          wh(args.K, round_up(args.K, 32), args.H, args.packed) {
+          wh(args.K, round_up(args.K, 32), args.H, args.packed), turns(scratch, args.T, args.H, kGroup) {
         if (!args.packed) wh.reserve(scratch);
         const long size = ceil_div(args.N, E::kRows) * E::size_a(wh.depth);
         for (auto& state : states) state = scratch.take<typename E::Packed>(size);
@@ -105,11 +106,15 @@ struct ForwardJob {
             job.take_bias(share);
         }
         job.start(worker, share);
+        job.turns.begin(worker);
         worker.barrier();
-        if (!args.table) job.take_input(share);
+        if (!args.table) {
+            job.take_input(share);
+            worker.barrier();
+        }
         long row = 0, before = 0;
         for (long t = 0; t < args.T; ++t) {
-            share.each(t, [&](long group) { job.step(group, t, row, before); });
+            job.turns.each(worker, t, [&](long group) { job.step(group, t, row, before); });
             before = row;
             row += args.sizes[t];
             worker.barrier();
