@@ -152,22 +152,38 @@ inline void tile_across(uint32_t* to, long apart, Lines src, int columns, long K
     tiles.write(to, apart, turned);
 }
 
-// Eight full tiles: 0 to 3 hold sums, 4 and 5 rows of A, 6 and 7 columns of B.
-struct TileSession {
+// Eight tiles: 0 to 3 hold sums, 4 and 5 rows of A, 6 and 7 columns of B. The unit works through a tile
+// row by row, so that those of A and of the sums have no more rows than there are.
+class TileSession {
+public:
+    TileSession() { configure(32); }
+    ~TileSession() { _tile_release(); }
+    TileSession(const TileSession&) = delete;
+    TileSession& operator=(const TileSession&) = delete;
+
+    // For the blocks to come, of 1 to 32 rows; the tiles lose what they hold.
+    static void shape(int rows) {
+        if (rows != rows_) configure(rows);
+    }
+
+private:
     struct alignas(64) Config {
         uint8_t palette = 1, start = 0, reserved[14] = {};
         uint16_t bytes[16] = {};
         uint8_t rows[16] = {};
     };
 
-    TileSession() {
+    static inline thread_local int rows_ = 0;
+
+    static void configure(int rows) {
         Config config;
-        for (int i = 0; i < 8; ++i) config.bytes[i] = 64, config.rows[i] = 16;
+        const uint8_t upper = (uint8_t)at_most(rows, 16), lower = (uint8_t)(rows > 16 ? rows - 16 : 16);
+        const uint8_t all[8] = {upper, upper, lower, lower, upper, lower, 16, 16};
+        for (int i = 0; i < 8; ++i) config.bytes[i] = 64, config.rows[i] = all[i];
+        asm volatile("" ::"r"(&config) : "memory");  // GCC takes what is loaded for its first 8 bytes alone
         _tile_loadconfig(&config);
+        rows_ = rows;
     }
-    ~TileSession() { _tile_release(); }
-    TileSession(const TileSession&) = delete;
-    TileSession& operator=(const TileSession&) = delete;
 };
 
 }  // namespace
