@@ -81,10 +81,11 @@ public:
         unmap(shrink(limit()), lock);
     }
 
-    // What was counted as out and could not be made.
+    // What was counted as out and could not be made, though nothing is idle any more.
     void forget(int at) {
         std::lock_guard<std::mutex> lock(mutex_);
         out_ -= class_size(at);
+        before_ = most_ = out_;
     }
 
     void release() {

@@ -8,7 +8,7 @@
 //   at_a, at_b       where the number of a row and step, or a step and column, stands
 //   put_a            writes there 16 neighbours each of an even row and the next, as a time loop
 //                    produces them: what the next row's are does not matter where there is none
-//   put_b            the same of an even step and the next; K is the panels'
+//   put_b            the same of an even step and the next, zeros where there is none; K is the panels'
 //   put_both         both
 //   get_b            reads a vector of neighbours of a step
 //   change_b         writes one number

@@ -23,6 +23,7 @@ struct BackwardJob {
     static constexpr int kPanels = kGroup / E::kCols;
 
     using Sums = float[kPanels][E::kRows * E::kCols];
+    static_assert(E::kRows % 2 == 0, "rows are finished by twos");
 
     struct Step {
         long row, panel, pair_row;  // its first row; its first panel of da; its first row in dW's

@@ -69,6 +69,7 @@ struct ForwardJob {
     static constexpr int kStrips = kGroup / kStrip;  // of a group
 
     using Sums = float[kPanels][E::kRows * E::kCols];
+    static_assert(E::kRows % 2 == 0, "rows are finished by twos");
 
     const RecurrentArgs& args;
     Weight wx, wh;
@@ -228,11 +229,9 @@ struct ForwardJob {
         const long P = args.P, H = args.H, s = col / kStrip;
         const int valid = (int)at_most(kStrip, H - col);
         alignas(64) float own[kRows * kGates * kStrip], own_c[2][kRows * kStrip], next_h[kRows * kStrip];
-        ForwardRow at{gates + (s * P + row) * kGates * kStrip, nullptr, nullptr, args.h + row * H + col, H, valid};
-        if (args.table) {
-            at.gates = own;
-            for (int i = 0; i < kRows; ++i) look_up(own + i * kGates * kStrip, row + i, col);
-        }
+        ForwardRow at{own, nullptr, nullptr, args.h + row * H + col, H, valid};
+        if (!args.table) at.gates = gates + (s * P + row) * kGates * kStrip;
+        for (int i = 0; args.table && i < kRows; ++i) look_up(own + i * kGates * kStrip, row + i, col);
         if (Cell::kHasCell && args.c_rows) {
             at.prev_c = own_c[0], at.c = own_c[1];
             for (int i = 0; i < kStrip; i += kLanes)

@@ -10,7 +10,8 @@ namespace {
 
 inline long strips(long H) { return ceil_div(H, kStrip); }
 
-// Groups of hidden columns [first, last) whose weights a thread lays out, and so has in its cache.
+// Groups of hidden columns [first, last) that are a thread's own: it lays out what belongs to them, and
+// takes them first.
 struct Share {
     long first, last;
 

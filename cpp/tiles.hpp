@@ -157,7 +157,7 @@ inline void tile_across(uint32_t* to, long apart, Lines src, int columns, long K
 class TileSession {
 public:
     TileSession() { configure(32); }
-    ~TileSession() { _tile_release(); }
+    ~TileSession() { _tile_release(), rows_ = 0; }
     TileSession(const TileSession&) = delete;
     TileSession& operator=(const TileSession&) = delete;
 

@@ -229,5 +229,5 @@ def test_pages_of_a_training_step_are_kept():
         trim(0)
         _, grads = model.loss(features, captions)
     faults = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 5
-    assert sum(grad.nbytes for grad in grads.values()) > 1000 * resource.getpagesize()
+    assert sum(grad.nbytes for grad in grads.values()) > 4 << 20  # which would be a thousand pages
     assert faults < 200

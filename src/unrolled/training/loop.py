@@ -144,7 +144,14 @@ class _Run:
     clock: Callable[[], float]
 
     def events(self, state: TrainingState) -> Iterator[Event]:
-        """Run to the end, whichever end that is."""
+        """Run to the end, whichever end that is, and give back what the steps have kept."""
+        try:
+            state, reason = yield from self._epochs(state)
+        finally:
+            release_buffers()
+        yield Finished(reason, state.epoch, state.step)
+
+    def _epochs(self, state: TrainingState) -> Generator[Event, None, tuple[TrainingState, str]]:
         if state.step == 0:  # so that a kill at any instant leaves something to go on from
             yield self._saved("last", state)
         reason = self._why_over(state)
@@ -160,8 +167,7 @@ class _Run:
                     yield self._saved("best", state)
                 yield self._saved("last", state)
                 reason = self._why_over(state)
-        release_buffers()
-        yield Finished(reason, state.epoch, state.step)
+        return state, reason
 
     def _why_over(self, state: TrainingState) -> str | None:
         """Say why there is no next epoch, or None if there is one."""
