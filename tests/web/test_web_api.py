@@ -142,7 +142,7 @@ def test_the_openapi_document_is_whole(service):
 @pytest.fixture(scope="module")
 def strict(serving):
     limits = ("--photo-bytes", 50_000, "--request-bytes", 90_000, "--photo-pixels", 10_000)
-    limits += ("--seconds", 2, "--request-photos", 2, "--queue", 2)
+    limits += ("--seconds", 5, "--request-photos", 2, "--queue", 2)
     with serving(*limits, UNROLLED_TOKEN=TOKEN) as running:
         yield running
 
