@@ -77,16 +77,18 @@ void check_lstm(const Kernels& kernels, long N, long D, long H) {
     Floats x = draw(N * D), Wx = draw(D * 4 * H, 0.3f), Wh = draw(H * 4 * H, 0.2f), b = draw(4 * H);
     const Floats h0 = draw(N * H), c0 = draw(N * H), dh = draw(N * H);
     Floats h(N * H), gates(S * N * 64), c(S * N * 16);
+    std::vector<char> turned(kernels.lstm_turned[kFloat32](D, H));
     kernels.lstm_forward[kFloat32]({1, N, N, D, H, H, sizes, x.data(), Wx.data(), Wh.data(), b.data(), h0.data(),
-                                    c0.data(), h.data(), gates.data(), c.data(), nullptr});
+                                    c0.data(), h.data(), gates.data(), c.data(), nullptr, nullptr, nullptr, nullptr,
+                                    turned.data()});
     std::vector<double> want(N * H);
     lstm_loss(x, Wx, Wh, b, h0, c0, dh, N, D, H, &want);
     hold("lstm forward", h, want);
 
     Floats dx(N * D), dWx(D * 4 * H), dWh(H * 4 * H), db(4 * H), dh0(N * H), dc0(N * H);
-    kernels.lstm_backward[kFloat32]({1, N, N, D, H, sizes, x.data(), Wx.data(), Wh.data(), h0.data(), c0.data(),
-                                     h.data(), gates.data(), c.data(), dh.data(), dx.data(), dWx.data(),
-                                     dWh.data(), db.data(), dh0.data(), dc0.data()});
+    kernels.lstm_backward[kFloat32]({1, N, N, D, H, sizes, x.data(), h0.data(), c0.data(), h.data(), gates.data(),
+                                     c.data(), dh.data(), turned.data(), dx.data(), dWx.data(), dWh.data(), db.data(),
+                                     dh0.data(), dc0.data()});
     auto differences = [&](Floats& by, long count) {
         std::vector<double> slopes(count);
         for (long i = 0; i < count; ++i) {

@@ -78,7 +78,7 @@ struct CrossEntropyJob {
     PackedCols<E> e_cols;
     float* word_sums;           // of the weights, where targets are smoothed
     double* losses;             // of each row
-    long next[2] = {};          // shared work: rows, dW
+    long next[3] = {};          // shared work: rows, dW, weights
 
     CrossEntropyJob(CrossEntropyArgs& args_, Scratch& scratch) : args(args_) {
         const long P = args.P, H = args.H, V = args.V;
@@ -95,8 +95,7 @@ struct CrossEntropyJob {
     static void run(void* self, const Worker& worker) {
         auto& job = *static_cast<CrossEntropyJob*>(self);
         const auto& args = job.args;
-        job.w.pack(args.w);
-        job.w_turned.pack({args.w.data, args.w.ld, !args.w.trans});
+        pack_both_ways(args.w, job.w, job.w_turned, &job.next[2]);
         if (args.smoothing != 0.0f) job.smooth(worker);
         for (long row = 0; row < args.P; row += job.collected) {
             const long n = at_most(job.collected, args.P - row);

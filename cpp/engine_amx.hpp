@@ -27,6 +27,7 @@ struct AmxEngine {
     static constexpr int kBlock = 512;
     static constexpr bool kInPlace = true;
     using Session = TileSession;
+    static void shape(int rows) { Session::shape(rows); }
 
     // Panels are [32 steps][parts][2 tiles].
     static constexpr long kPart = 2 * kTileWords, kStep = kParts * kPart;
@@ -118,7 +119,6 @@ struct AmxEngine {
     // Rows of `from` are ld_from apart: those of c itself, or all the same, where that is 0.
     static void block_in_place(const uint32_t* a, const uint32_t* b, long k0, long k1, int rows,
                                const float* from, long ld_from, float* c, long ldc) {
-        Session::shape(rows);
         if (rows > 16)
             multiply<2>(a, b, k0, k1, from, ld_from, c, ldc);
         else

@@ -12,6 +12,7 @@
 //   put_both         both
 //   get_b            reads a vector of neighbours of a step
 //   change_b         writes one number
+//   shape            says how many rows the blocks to come have
 //   block            multiplies panels over steps [k0, k1) into out, kCols floats a row
 //   block_in_place   where kInPlace: the same on top of what lies at `from`, into c
 #pragma once
@@ -33,6 +34,7 @@ struct FloatEngine {
     static constexpr bool kInPlace = false;
 
     struct Session {};  // what a thread holds while it multiplies: nothing
+    static void shape(int) {}
 
     static constexpr long size_a(long K) { return kRows * K; }
     static constexpr long size_b(long K) { return kCols * K; }

@@ -31,7 +31,7 @@ struct ProductArgs {
 // neither; where they are null, the LSTM keeps nothing. One that takes a single step may ask for c
 // as rows, (N, H), and may have its inputs' products in a table (V, G H), words saying which row of
 // it, instead of x, Wx and b. Its Wh may be (K, G H), and h0 (N, K): the state, and beside it what else
-// the cell reads. K is H everywhere else.
+// the cell reads. K is H everywhere else. What of the weights the way back needs goes to `turned`.
 struct RecurrentArgs {
     long T, N, P, D, H, K;
     const long* sizes;
@@ -40,6 +40,7 @@ struct RecurrentArgs {
     const void* packed;  // Wh by rnn_pack or lstm_pack, or null
     const float* table;  // or null
     const long* words;   // (N)
+    void* turned;        // as many bytes as rnn_turned or lstm_turned says, or null
 };
 
 // All the way back: from dh (P, H), and dc0 (N, H) that holds the derivative by the final cell state
@@ -47,7 +48,8 @@ struct RecurrentArgs {
 struct RecurrentGradArgs {
     long T, N, P, D, H;
     const long* sizes;
-    const float *x, *Wx, *Wh, *h0, *c0, *h, *gates, *c, *dh;
+    const float *x, *h0, *c0, *h, *gates, *c, *dh;
+    const void* turned;  // the forward's
     float *dx, *dWx, *dWh, *db, *dh0, *dc0;
 };
 
@@ -107,6 +109,8 @@ struct Kernels {
     size_t (*pack[kPrecisions])(const PackArgs&);
     size_t (*rnn_pack[kPrecisions])(const PackArgs&);
     size_t (*lstm_pack[kPrecisions])(const PackArgs&);
+    size_t (*rnn_turned[kPrecisions])(long D, long H);
+    size_t (*lstm_turned[kPrecisions])(long D, long H);
     void (*product[kPrecisions])(const ProductArgs&);
     void (*rnn_forward[kPrecisions])(const RecurrentArgs&);
     void (*rnn_backward[kPrecisions])(const RecurrentGradArgs&);

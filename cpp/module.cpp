@@ -18,6 +18,7 @@
 #endif
 #include "pool.hpp"
 #include "scratch.hpp"
+#include "words.hpp"
 
 namespace nb = nanobind;
 
@@ -28,6 +29,8 @@ using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using Ids = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu>;
 using OutIds = nb::ndarray<int64_t, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<const uint8_t, nb::c_contig, nb::device::cpu>;
+using OutBytes = nb::ndarray<uint8_t, nb::c_contig, nb::device::cpu>;
 
 // An array argument that is taken as it lies, or refused: a converted copy would be filled in vain.
 inline nb::arg operator""_as_is(const char* name, size_t) {
@@ -194,19 +197,32 @@ public:
         table_->product[bf16](args);
     }
 
-    void rnn_forward(Ids sizes, In x, In Wx, In Wh, In b, In h0, Out h, bool bf16) const {
-        const RecurrentArgs args = forward_args(1, sizes, x, Wx, Wh, b, h0, h);
-        nb::gil_scoped_release release;
-        table_->rnn_forward[bf16](args);
+    // Bytes of the turned weights, which a recurrence's way forward leaves for its way back. It takes
+    // room for a line of the cache more, as blocks of tiles are best laid from the beginning of one.
+    size_t turned_bytes(long D, long H, bool lstm, bool bf16) const {
+        return (lstm ? table_->lstm_turned : table_->rnn_turned)[bf16](D, H);
     }
 
-    void lstm_forward(Ids sizes, In x, In Wx, In Wh, In b, In h0, In c0, Out h, Out gates, Out c,
-                      bool bf16) const {
+    // Gives the place in `room` where the turned weights begin.
+    long rnn_forward(Ids sizes, In x, In Wx, In Wh, In b, In h0, Out h, OutBytes room, bool bf16) const {
+        RecurrentArgs args = forward_args(1, sizes, x, Wx, Wh, b, h0, h);
+        const long begin = begin_of(room, table_->rnn_turned[bf16](args.D, args.H));
+        args.turned = room.data() + begin;
+        nb::gil_scoped_release release;
+        table_->rnn_forward[bf16](args);
+        return begin;
+    }
+
+    long lstm_forward(Ids sizes, In x, In Wx, In Wh, In b, In h0, In c0, Out h, Out gates, Out c,
+                      OutBytes room, bool bf16) const {
         RecurrentArgs args = forward_args(4, sizes, x, Wx, Wh, b, h0, h);
+        const long begin = begin_of(room, table_->lstm_turned[bf16](args.D, args.H));
+        args.turned = room.data() + begin;
         check_kept(args.N, args.P, args.H, c0, gates, c);
         args.c0 = c0.data(), args.gates = gates.data(), args.c = c.data();
         nb::gil_scoped_release release;
         table_->lstm_forward[bf16](args);
+        return begin;
     }
 
     // One step of N rows, of which nothing is kept.
@@ -222,18 +238,18 @@ public:
         table_->lstm_forward[bf16](args);
     }
 
-    void rnn_backward(Ids sizes, In x, In Wx, In Wh, In h0, In h, In dh, Out dx, Out dWx, Out dWh,
+    void rnn_backward(Ids sizes, In x, In h0, In h, Bytes turned, In dh, Out dx, Out dWx, Out dWh,
                       Out db, Out dh0, bool bf16) const {
-        const RecurrentGradArgs args =
-            backward_args(1, sizes, x, Wx, Wh, h0, h, dh, dx, dWx, dWh, db, dh0);
+        const RecurrentGradArgs args = backward_args(1, sizes, x, h0, h, turned, dh, dx, dWx, dWh, db, dh0);
+        check_turned(turned, table_->rnn_turned[bf16](args.D, args.H));
         nb::gil_scoped_release release;
         table_->rnn_backward[bf16](args);
     }
 
-    void lstm_backward(Ids sizes, In x, In Wx, In Wh, In h0, In c0, In h, In gates, In c, In dh,
+    void lstm_backward(Ids sizes, In x, In h0, In c0, In h, In gates, In c, Bytes turned, In dh,
                        Out dx, Out dWx, Out dWh, Out db, Out dh0, Out dc0, bool bf16) const {
-        RecurrentGradArgs args =
-            backward_args(4, sizes, x, Wx, Wh, h0, h, dh, dx, dWx, dWh, db, dh0);
+        RecurrentGradArgs args = backward_args(4, sizes, x, h0, h, turned, dh, dx, dWx, dWh, db, dh0);
+        check_turned(turned, table_->lstm_turned[bf16](args.D, args.H));
         check_kept(args.N, args.P, args.H, c0, gates, c);
         need(is(dc0, args.N, args.H), "dc0 does not fit");
         args.c0 = c0.data(), args.gates = gates.data(), args.c = c.data(), args.dc0 = dc0.data();
@@ -315,24 +331,36 @@ private:
         need(is(Wx, D, gates * H) && is(Wh, H, gates * H) && is(b, gates * H) && is(h, P, H),
              "shapes do not fit");
         return {rows(sizes), N, P, D, H, H, data(sizes), x.data(), Wx.data(), Wh.data(), b.data(),
-                h0.data(), nullptr, h.data(), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
+                h0.data(), nullptr, h.data(), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                nullptr};
     }
 
-    static RecurrentGradArgs backward_args(long gates, const Ids& sizes, const In& x, const In& Wx,
-                                           const In& Wh, const In& h0, const In& h, const In& dh,
+    static RecurrentGradArgs backward_args(long gates, const Ids& sizes, const In& x, const In& h0,
+                                           const In& h, const Bytes& turned, const In& dh,
                                            const Out& dx, const Out& dWx, const Out& dWh,
                                            const Out& db, const Out& dh0) {
         need(x.ndim() == 2 && h0.ndim() == 2, "x and h0 must have two axes");
         const long P = rows(x), D = static_cast<long>(x.shape(1));
         const long N = rows(h0), H = static_cast<long>(h0.shape(1)), G = gates * H;
         check_sizes(sizes, N, P);
-        need(is(Wx, D, G) && is(Wh, H, G) && is(h, P, H) && is(dh, P, H) && is(dx, P, D) &&
-                 is(dWx, D, G) && is(dWh, H, G) && is(db, G) && is(dh0, N, H),
+        need(is(h, P, H) && is(dh, P, H) && is(dx, P, D) && is(dWx, D, G) && is(dWh, H, G) && is(db, G) &&
+                 is(dh0, N, H),
              "shapes do not fit");
-        return {rows(sizes), N, P, D, H, data(sizes), x.data(), Wx.data(), Wh.data(), h0.data(),
-                nullptr, h.data(), nullptr, nullptr, dh.data(), dx.data(), dWx.data(), dWh.data(),
-                db.data(), dh0.data(), nullptr};
+        return {rows(sizes), N, P, D, H, data(sizes), x.data(), h0.data(), nullptr, h.data(), nullptr,
+                nullptr, dh.data(), turned.data(), dx.data(), dWx.data(), dWh.data(), db.data(),
+                dh0.data(), nullptr};
     }
+
+    static void check_turned(const Bytes& turned, size_t bytes) {
+        need(is(turned, static_cast<long>(bytes)), "the turned weights do not fit");
+    }
+
+    static long begin_of(const OutBytes& room, size_t bytes) {
+        need(is(room, static_cast<long>(bytes) + kLine), "there must be room for the turned weights and a line");
+        return static_cast<long>(-reinterpret_cast<uintptr_t>(room.data()) % kLine);
+    }
+
+    static constexpr long kLine = 64;
 
     // What an LSTM keeps, by strips of 16 hidden columns.
     template <class A>
@@ -377,18 +405,18 @@ NB_MODULE(_compiled, m) {
         .def("pack_cell", &Path::pack_cell, "Wh"_as_is, nb::arg("lstm"), nb::arg("bf16"))
         .def("product", &Path::product, "a"_as_is, nb::arg("a_trans"), "b"_as_is,
              nb::arg("b_trans"), "c"_as_is, nb::arg("bias").noconvert().none(), nb::arg("accumulate"), nb::arg("bf16"))
+        .def("turned_bytes", &Path::turned_bytes, nb::arg("D"), nb::arg("H"), nb::arg("lstm"), nb::arg("bf16"))
         .def("rnn_forward", &Path::rnn_forward, "sizes"_as_is, "x"_as_is, "Wx"_as_is, "Wh"_as_is,
-             "b"_as_is, "h0"_as_is, "h"_as_is, nb::arg("bf16"))
+             "b"_as_is, "h0"_as_is, "h"_as_is, "room"_as_is, nb::arg("bf16"))
         .def("lstm_forward", &Path::lstm_forward, "sizes"_as_is, "x"_as_is, "Wx"_as_is, "Wh"_as_is,
              "b"_as_is, "h0"_as_is, "c0"_as_is, "h"_as_is, "gates"_as_is, "c"_as_is,
-             nb::arg("bf16"))
-        .def("rnn_backward", &Path::rnn_backward, "sizes"_as_is, "x"_as_is, "Wx"_as_is, "Wh"_as_is,
-             "h0"_as_is, "h"_as_is, "dh"_as_is, "dx"_as_is, "dWx"_as_is, "dWh"_as_is, "db"_as_is,
+             "room"_as_is, nb::arg("bf16"))
+        .def("rnn_backward", &Path::rnn_backward, "sizes"_as_is, "x"_as_is, "h0"_as_is, "h"_as_is,
+             "turned"_as_is, "dh"_as_is, "dx"_as_is, "dWx"_as_is, "dWh"_as_is, "db"_as_is,
              "dh0"_as_is, nb::arg("bf16"))
-        .def("lstm_backward", &Path::lstm_backward, "sizes"_as_is, "x"_as_is, "Wx"_as_is,
-             "Wh"_as_is, "h0"_as_is, "c0"_as_is, "h"_as_is, "gates"_as_is, "c"_as_is, "dh"_as_is,
-             "dx"_as_is, "dWx"_as_is, "dWh"_as_is, "db"_as_is, "dh0"_as_is, "dc0"_as_is,
-             nb::arg("bf16"))
+        .def("lstm_backward", &Path::lstm_backward, "sizes"_as_is, "x"_as_is, "h0"_as_is, "c0"_as_is,
+             "h"_as_is, "gates"_as_is, "c"_as_is, "turned"_as_is, "dh"_as_is, "dx"_as_is,
+             "dWx"_as_is, "dWh"_as_is, "db"_as_is, "dh0"_as_is, "dc0"_as_is, nb::arg("bf16"))
         .def("cross_entropy", &Path::cross_entropy, "h"_as_is, "w"_as_is, nb::arg("w_trans"),
              "b"_as_is, "y"_as_is, "weights"_as_is, "dh"_as_is, "dw"_as_is,
              nb::arg("bf16"), nb::arg("smoothing") = 0.0f)
@@ -408,6 +436,7 @@ NB_MODULE(_compiled, m) {
     m.def("threads", &unrolled::threads);
     m.def("scratch_bytes", &unrolled::scratch_bytes);
     m.def("release_scratch", &unrolled::release_scratch);
+    unrolled::bind_words(m);
 #if defined(UNROLLED_NUMPY)
     unrolled::bind_numpy_buffers(m);
 #endif

@@ -139,6 +139,28 @@ struct PackedCols {
     }
 };
 
+// Lays a matrix (K, cols) out both ways in one reading: as columns (K, cols), and those of its transpose
+// (cols, K). Stored as its transpose, it is read along the rows that it has.
+template <class E>
+void pack_both_ways(const Matrix& m, PackedCols<E>& cols, PackedCols<E>& turned, long* next) {
+    PackedCols<E>& across = m.trans ? turned : cols;  // its columns are those of the memory
+    PackedCols<E>& along = m.trans ? cols : turned;   // its steps are
+    constexpr long kWide = kWidePanels * E::kCols;
+    const long wide = ceil_div(across.cols, kWide), items = wide * ceil_div(across.K, kPackSteps);
+    for (long item; (item = take(next)) < items;) {
+        const long row = item / wide * kPackSteps, col = item % wide * kWide;
+        const long last = at_most(col + kWide, across.cols);
+        for (long from = col; from < last; from += kChunkCols) {
+            const long to = at_most(from + kChunkCols, last);
+            for (long p = from / E::kCols; p * E::kCols < to; ++p)
+                across.pack_panel(p, m.data + row * m.ld + p * E::kCols, m.ld, false, row,
+                                  at_most(kPackSteps, across.K - row), across.cols);
+            for (long q = row / E::kCols; q * E::kCols < row + kPackSteps && q < along.panels(); ++q)
+                along.pack_panel(q, m.data + q * E::kCols * m.ld + from, m.ld, true, from, to - from, along.cols);
+        }
+    }
+}
+
 // Where a product's blocks go: into c, with a bias at the first block of K.
 struct Destination {
     float* c;
@@ -194,13 +216,16 @@ void multiply_panels(const PackedRows<E>& a, long p0, long p1, const PackedCols<
                      const Destination& to, long row0, long col0) {
     alignas(64) float sums[E::kRows * E::kCols];
     for (long k = 0; k == 0 || k < a.depth; k += E::kBlock)
-        for (long p = p0; p < p1; ++p)
+        for (long p = p0; p < p1; ++p) {
+            const int rows = (int)a.count(p);
+            E::shape(rows);
             for (long q = q0; q < q1; ++q) {
-                const int rows = (int)a.count(p), cols = (int)b.count(q);
+                const int cols = (int)b.count(q);
                 if (cols <= 0) continue;
                 multiply_block<E>(a.panel(p), b.panel(q), k, a.depth, to, a.first(p) - row0,
                                   b.first(q) - col0, rows, cols, sums);
             }
+        }
 }
 
 // How c is cut among threads: into blocks as large as the core's own cache likes them, and where these

@@ -11,6 +11,7 @@
 
 #include "cells.hpp"
 #include "strips.hpp"
+#include "turned.hpp"
 
 namespace {
 
@@ -19,7 +20,8 @@ using unrolled::RecurrentGradArgs;
 template <class E, class Cell>
 struct BackwardJob {
     static constexpr int kGates = Cell::kGates;
-    static constexpr int kGroup = E::kCols > kStrip ? E::kCols : kStrip;  // hidden columns
+    using Turned = TurnedWeights<E, kGates>;
+    static constexpr int kGroup = Turned::kGroup;
     static constexpr int kPanels = kGroup / E::kCols;
 
     using Sums = float[kPanels][E::kRows * E::kCols];
@@ -33,7 +35,7 @@ struct BackwardJob {
     const long width = round_up(args.H, 32);  // of a gate in the panels
     const long depth = kGates * width;
     Step* steps;
-    PackedCols<E> wh_turned, wx_turned;
+    const Turned turned;
     PackedRows<E> da;             // rows of da, for the steps and for dx
     PackedCols<E> da_cols;        // its columns, for dW
     PackedRows<E> x_turned, h_turned;
@@ -43,9 +45,7 @@ struct BackwardJob {
     long next[3] = {};            // shared work: dx, dWx, dWh
 
     BackwardJob(const RecurrentGradArgs& args_, Scratch& scratch)
-        : args(args_), turns(scratch, args.T + 1, args.H, kGroup) {
-        wh_turned.reserve(scratch, round_up(args.H, kGroup), depth);
-        wx_turned.reserve(scratch, args.D, depth);
+        : args(args_), turned(args.D, args.H, args.turned), turns(scratch, args.T + 1, args.H, kGroup) {
         lay_out_steps(scratch);
         x_turned.reserve(scratch, args.D, da_cols.K);
         h_turned.reserve(scratch, args.H, da_cols.K);
@@ -102,8 +102,6 @@ struct BackwardJob {
         auto& job = *static_cast<BackwardJob*>(self);
         const auto& args = job.args;
         const Share share(worker, args.H, kGroup);
-        job.pack_turned(job.wh_turned, args.Wh, args.H);
-        job.pack_turned(job.wx_turned, args.Wx, args.D);
         job.x_turned.gather(job.x_lines);
         job.h_turned.gather(job.h_lines);
         job.start(worker, share);
@@ -111,22 +109,9 @@ struct BackwardJob {
         worker.barrier();
         job.go_back(worker, share);
         const long D = args.D, G = kGates * args.H;
-        multiply<E>(worker, job.da, job.wx_turned, {args.dx, D, nullptr, false}, &job.next[0]);
+        multiply<E>(worker, job.da, job.turned.wx, {args.dx, D, nullptr, false}, &job.next[0]);
         multiply<E>(worker, job.x_turned, job.da_cols, {args.dWx, G, nullptr, false}, &job.next[1]);
         multiply<E>(worker, job.h_turned, job.da_cols, {args.dWh, G, nullptr, false}, &job.next[2]);
-    }
-
-    // The transpose of a weight (rows, G H), whose columns are sums' steps: each gate padded.
-    void pack_turned(PackedCols<E>& turned, const float* w, long rows) {
-        const long H = args.H, ld = kGates * H;
-        for (long q; (q = take(&turned.next)) < turned.panels();)
-            for (int gate = 0; gate < kGates; ++gate) {
-                const float* src = w + q * E::kCols * ld + gate * H;
-                turned.pack_panel(q, src, ld, true, gate * width, H, rows);
-                if (E::kDepth > 1 || width == H) continue;
-                for (int strip = 0; strip < E::kCols / E::kWidth; ++strip)
-                    E::pack_b(turned.panel(q), strip, gate * width + H, src, 0, true, 0, width - H);
-            }
     }
 
     // Sets to zero what the steps add to, and what they leave out of the panels.
@@ -167,8 +152,9 @@ struct BackwardJob {
     void multiply_back(long t, long r0, int rows, long group, Sums& sums) {
         const auto* a = da.panel(steps[t].panel + r0 / E::kRows);
         alignas(64) float more[E::kRows * E::kCols];
+        E::shape(rows);
         for (int q = 0; q < kPanels; ++q) {
-            const auto* b = wh_turned.panel(group * kPanels + q);
+            const auto* b = turned.wh.panel(group * kPanels + q);
             E::block(a, b, 0, at_most(E::kBlock, depth), rows, sums[q]);
             for (long k = E::kBlock; k < depth; k += E::kBlock) {
                 E::block(a, b, k, at_most(k + E::kBlock, depth), rows, more);

@@ -1,13 +1,15 @@
 // The time loop forward: one parallel region over the input's product and all steps.
 //
-// Each thread owns some hidden columns: it packs their part of the weights once, which then stays in
-// its cache, takes the input's product x Wx + b for them over all rows, and writes their part of every
-// state, unless another thread is done with its own first (see Turns). All need the whole state of
-// the step before, so a barrier ends each step; states alternate between two buffers.
+// Each thread owns some hidden columns: it packs their part of the weights once (or nearly so, see
+// `pack`), which then stays in its cache, takes the input's product x Wx + b for them over all rows, and
+// writes their part of every state, unless another thread is done with its own first (see Turns). All
+// need the whole state of the step before, so a barrier ends each step; states alternate between two
+// buffers.
 #pragma once
 
 #include "cells.hpp"
 #include "strips.hpp"
+#include "turned.hpp"
 
 namespace {
 
@@ -18,6 +20,7 @@ template <class E, int Gates>
 struct GroupedCols {
     static constexpr int kGroup = Gates == 1 && E::kCols > kStrip ? E::kCols : kStrip;
     static constexpr int kPanels = Gates * kGroup / E::kCols;
+    static_assert(32 % kGroup == 0, "whole groups are laid out together");
 
     typename E::Packed* data;
     long K, depth, H;
@@ -32,20 +35,27 @@ struct GroupedCols {
         return data + (group * kPanels + p) * E::size_b(depth);
     }
 
-    // A few rows of the weight at a time, each read along.
-    void pack(const float* w, const Share& share) {
-        for (long k = 0; k < K; k += kPackSteps)
-            for (int strip = 0; strip < Gates * kGroup / E::kWidth; ++strip)
-                for (long group = share.first; group < share.last; ++group)
-                    pack_strip(w, group, strip, k, at_most(kPackSteps, K - k));
-        if (E::kDepth > 1 || depth == K) return;
-        for (int strip = 0; strip < Gates * kGroup / E::kWidth; ++strip)
-            for (long group = share.first; group < share.last; ++group)
+    // Columns [col, last) of every gate, from a group's first: a few rows at a time, each read along,
+    // the part-th and every parts-th of these. `also(k, gate)` is called once they are read, from step
+    // k on, and are still in the core's cache.
+    template <class Also>
+    void pack(const float* w, long col, long last, long part, long parts, Also also) {
+        const long from = col / kGroup, to = ceil_div(last, kGroup);
+        for (long k = part * kPackSteps; k < K; k += parts * kPackSteps)
+            for (int gate = 0; gate < Gates; ++gate) {
+                for (int strip = gate * kOfGate; strip < (gate + 1) * kOfGate; ++strip)
+                    for (long group = from; group < to; ++group)
+                        pack_strip(w, group, strip, k, at_most(kPackSteps, K - k));
+                also(k, gate);
+            }
+        if (E::kDepth > 1 || depth == K || part > 0) return;
+        for (int strip = 0; strip < Gates * kOfGate; ++strip)
+            for (long group = from; group < to; ++group)
                 E::pack_b(of_strip(group, strip), strip % kInPanel, K, w, 0, false, 0, depth - K);
     }
 
 private:
-    static constexpr int kInPanel = E::kCols / E::kWidth;
+    static constexpr int kInPanel = E::kCols / E::kWidth, kOfGate = kGroup / E::kWidth;  // strips
 
     typename E::Packed* of_strip(long group, int strip) {
         return data + (group * kPanels + strip / kInPanel) * E::size_b(depth);
@@ -65,6 +75,7 @@ template <class E, class Cell>
 struct ForwardJob {
     static constexpr int kGates = Cell::kGates;
     using Weight = GroupedCols<E, kGates>;
+    using Turned = TurnedWeights<E, kGates>;
     static constexpr int kGroup = Weight::kGroup, kPanels = Weight::kPanels;
     static constexpr int kStrips = kGroup / kStrip;  // of a group
 
@@ -73,6 +84,7 @@ struct ForwardJob {
 
     const RecurrentArgs& args;
     Weight wx, wh;
+    Turned turned;
     PackedRows<E> x;
     Turns turns;
     typename E::Packed* states[2];  // A panels of the state before and after a step
@@ -80,7 +92,8 @@ struct ForwardJob {
 
     ForwardJob(const RecurrentArgs& args_, Scratch& scratch)
         : args(args_), wx(args.D, round_up(args.D, E::kDepth), args.H),
-          wh(args.K, round_up(args.K, 32), args.H, args.packed), turns(scratch, args.T, args.H, kGroup) {
+          wh(args.K, round_up(args.K, 32), args.H, args.packed), turned(args.D, args.H, args.turned),
+          turns(scratch, args.T, args.H, kGroup) {
         if (!args.packed) wh.reserve(scratch);
         const long size = ceil_div(args.N, E::kRows) * E::size_a(wh.depth);
         for (auto& state : states) state = scratch.take<typename E::Packed>(size);
@@ -100,9 +113,9 @@ struct ForwardJob {
         const auto& args = job.args;
         [[maybe_unused]] const typename E::Session session;
         const Share share(worker, args.H, kGroup);
-        if (!args.packed) job.wh.pack(args.Wh, share);
+        if (!args.packed) job.pack(worker, job.wh, args.Wh, args.H, job.turned.wh);
         if (!args.table) {
-            job.wx.pack(args.Wx, share);
+            job.pack(worker, job.wx, args.Wx, args.D, job.turned.wx);
             job.x.pack({args.x, args.D, false});
             job.take_bias(share);
         }
@@ -120,6 +133,18 @@ struct ForwardJob {
             row += args.sizes[t];
             worker.barrier();
         }
+    }
+
+    // Some columns by each thread, about those that it owns, by 32 as the turned weights need it; where
+    // there are more threads than that, some rows of them.
+    void pack(const Worker& worker, Weight& weight, const float* w, long rows, PackedCols<E>& back) const {
+        const long all = ceil_div(args.H, 32), across = at_most(worker.count, all);
+        const long at = worker.id * across / worker.count;  // of the stretches of columns
+        const long begin = ceil_div(at * worker.count, across), end = ceil_div((at + 1) * worker.count, across);
+        const long first = all * at / across * 32, last = at_most(all * (at + 1) / across * 32, args.H);
+        weight.pack(w, first, last, worker.id - begin, end - begin, [&](long k, int gate) {
+            if (args.turned) turned.pack(back, w, rows, k, gate, first, last);
+        });
     }
 
     // Lays out h0, whole panels by each thread, and what the thread owns of c0.
@@ -185,6 +210,7 @@ struct ForwardJob {
     void take_input(long group, long p, long k) {
         alignas(64) Sums sums;
         const int rows = (int)x.count(p);
+        E::shape(rows);
         for (int q = 0; q < kPanels; ++q)
             E::block(x.panel(p), wx.panel(group, q), k, at_most(k + E::kBlock, x.depth), rows, sums[q]);
         for (int j = 0; j < kGroup; j += kStrip) {
@@ -208,6 +234,7 @@ struct ForwardJob {
             const int rows = (int)at_most(E::kRows, n - r0);
             const auto* a = states[t & 1] + r0 / E::kRows * E::size_a(wh.depth);
             if (args.table) call_in(row + r0, rows, group * kGroup);
+            E::shape(rows);
             for (int q = 0; q < kPanels; ++q) E::block(a, wh.panel(group, q), 0, wh.depth, rows, sums[q]);
             for (int j = 0; j < kGroup; j += kStrip) {
                 const long col = group * kGroup + j;
@@ -265,7 +292,7 @@ size_t pack_recurrent(const unrolled::PackArgs& args) {
     using Weight = GroupedCols<E, Cell::kGates>;
     const long H = args.N / Cell::kGates;
     Weight wh(args.K, round_up(args.K, 32), H, args.to);
-    if (args.to) wh.pack(args.w.data, Share({0, 1, nullptr}, H, Weight::kGroup));
+    if (args.to) wh.pack(args.w.data, 0, H, 0, 1, [](long, int) {});
     return sizeof(typename E::Packed) * (size_t)wh.size();
 }
 

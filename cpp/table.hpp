@@ -16,6 +16,8 @@ void use_engine(unrolled::Kernels& table, unrolled::Precision precision) {
     table.pack[precision] = pack<E>;
     table.rnn_pack[precision] = pack_recurrent<E, RnnCell>;
     table.lstm_pack[precision] = pack_recurrent<E, LstmCell>;
+    table.rnn_turned[precision] = turned_bytes<E, RnnCell>;
+    table.lstm_turned[precision] = turned_bytes<E, LstmCell>;
     table.rnn_forward[precision] = recurrent_forward<E, RnnCell>;
     table.rnn_backward[precision] = recurrent_backward<E, RnnCell>;
     table.lstm_forward[precision] = recurrent_forward<E, LstmCell>;

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled import kernels, layers
+from unrolled.kernels import choice
 from unrolled.layers.product import round_bfloat16
 
 EPS = np.finfo(np.float32).eps
@@ -186,6 +187,35 @@ def test_recurrence_of_one_step_and_of_many(path, cell):
     check_layer(cell, rng, [24, 23, 9, 9, 2], 7, 50, "float32", weight=0.5)
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_recurrence_whose_sums_are_deeper_than_a_block(path, cell, precision):
+    rng = np.random.default_rng(5)
+    H = {"rnn": 530, "lstm": 140}[cell]  # all gates: beyond 512
+    check_layer(cell, rng, [3, 3, 2, 1] + [1] * 31, 9, H, precision)
+
+
+@pytest.mark.parametrize("threads", [1, 3, 5])
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_recurrence_of_fewer_columns_than_threads_could_lay_out(path, cell, threads):
+    choice.extension().set_threads(threads)
+    try:
+        for H in (1, 40, 65):  # stretches of 32
+            check_layer(cell, np.random.default_rng(H), [3, 2, 2], 70, H, "float32")
+    finally:
+        choice.extension().set_threads(2)
+
+
+def test_turned_weights_are_held_to_their_size(path):
+    x, Wx, b = np.ones((1, 2), np.float32), np.ones((2, 2), np.float32), np.ones(2, np.float32)
+    sizes, room = np.array([1]), np.empty(7, np.uint8)
+    with pytest.raises(ValueError, match="room for the turned weights"):
+        path.rnn_forward(sizes, x, Wx, Wx, b, x, x.copy(), room, False)
+    grads = [np.empty_like(a) for a in (x, Wx, Wx, b, x)]
+    with pytest.raises(ValueError, match="turned weights do not fit"):
+        path.rnn_backward(sizes, x, x, x, room, x, *grads, False)
+
+
 def test_lstm_carries_the_cell_state_both_ways(path):
     rng = np.random.default_rng(6)
     sizes, N, D, H = (5, 5, 2, 1), 6, 9, 21
@@ -245,12 +275,12 @@ def test_vocabulary_loss(path, P, H, V, seed, precision, smoothing):
     check_vocabulary(np.random.default_rng(seed), P, H, V, precision, smoothing=smoothing)
 
 
-def check_vocabulary(rng, P, H, V, precision, size=1.0, smoothing=0.0):
+def check_vocabulary(rng, P, H, V, precision, size=1.0, smoothing=0.0, lay=scrambled):
     h, w, b, weights = draw(rng, (P, H), (H, V), (V,), (P,))
     w = w * np.float32(size / np.sqrt(H))
     y = rng.integers(0, V, P)
     got = layers.vocabulary_loss(
-        h, scrambled(rng, w), b, y, weights, smoothing=smoothing, precision=precision
+        h, lay(rng, w), b, y, weights, smoothing=smoothing, precision=precision
     )
     want = layers.vocabulary_loss(
         *wide(h, w, b), y, weights.astype(np.float64), smoothing=smoothing
@@ -270,6 +300,15 @@ def test_vocabulary_loss_in_parts(path, precision, smoothing):
     rng = np.random.default_rng(9)
     for P, H, V in ((500, 7, 300), (460, 5, 40000), (33, 1100, 70)):  # many rows, scores, columns
         check_vocabulary(rng, P, H, V, precision, smoothing=smoothing)
+
+
+@pytest.mark.parametrize("lay", [np.ascontiguousarray, np.asfortranarray])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_vocabulary_loss_of_wide_weights(path, precision, lay):
+    """Threads lay the weights out both ways by stretches of a thousand numbers and fewer."""
+    rng = np.random.default_rng(10)
+    for P, H, V in ((17, 1100, 70), (17, 70, 1100), (9, 33, 2100)):
+        check_vocabulary(rng, P, H, V, precision, lay=lambda _, w: lay(w))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

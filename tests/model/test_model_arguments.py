@@ -262,8 +262,18 @@ def test_words_to_step_with_that_do_not_fit(cell_type, words, error):
         model.step(words, model.start(images_for(cell_type, 2, 6)))
 
 
-def test_parameters_of_a_mixed_dtype_are_refused():
+@pytest.mark.parametrize(("name", "said"), [("Wh", "Wh is float64"), ("b_proj", "b is float64")])
+def test_parameters_of_a_mixed_dtype_are_refused(name, said):
     model = make(dtype=np.float32)
-    model.params["Wh"] = model.params["Wh"].astype(float)
-    with pytest.raises(DTypeError, match="Wh is float64"):
+    model.params[name] = model.params[name].astype(float)
+    with pytest.raises(DTypeError, match=said):
         model.loss(np.ones((2, 6), np.float32), np.ones((2, 3), int))
+
+
+def test_a_projection_is_held_to_its_shape_and_precision():
+    model = make(dtype=np.float32)
+    with pytest.raises(InputError, match="precision must be one of"):
+        model.start(np.ones((2, 6), np.float32), precision="half")
+    model.params["b_proj"] = model.params["b_proj"][:1]
+    with pytest.raises(ShapeError, match="b must be"):
+        model.start(np.ones((2, 6), np.float32))

@@ -1,7 +1,8 @@
 """Compiled twins of what the layers' loops do, and the choice among them.
 
 The NumPy text of `unrolled.layers` is the reference and the fallback; these functions take float32
-arrays whose shapes the layers have checked, and run only where `compiled` gives a path.
+arrays whose shapes the layers have checked, and run only where `compiled` gives a path. Those of
+word ids take any, and say so where they leave them to the text.
 """
 
 from unrolled.kernels.adam import adam_step
@@ -12,6 +13,7 @@ from unrolled.kernels.packed import PackedMatrix, WordCell
 from unrolled.kernels.products import product
 from unrolled.kernels.recurrence import (
     LSTMStates,
+    RNNStates,
     lstm_backward,
     lstm_forward,
     lstm_step,
@@ -20,22 +22,26 @@ from unrolled.kernels.recurrence import (
     unstripped,
 )
 from unrolled.kernels.vocabulary import CrossEntropy, cross_entropy, top_words
+from unrolled.kernels.words import ids_within, pack_captions
 
 __all__ = [
     "PATHS",
     "CrossEntropy",
     "LSTMStates",
     "PackedMatrix",
+    "RNNStates",
     "Status",
     "WordCell",
     "adam_step",
     "compiled",
     "cross_entropy",
     "embedding_backward",
+    "ids_within",
     "kept_buffers",
     "lstm_backward",
     "lstm_forward",
     "lstm_step",
+    "pack_captions",
     "product",
     "release_buffers",
     "rnn_backward",

@@ -3,6 +3,9 @@
 What the LSTM's way back needs, the kernels keep by strips of 16 hidden columns, so that what a step
 touches follows each other in memory: gates (S, P, 4, 16) and c (S, P, 16), where S strips make up
 the width H, the last one filled up. `unstripped` lays such an array out as the layers have it.
+
+The way back multiplies by the weights' transposes. The way forward, which reads the weights anyway,
+leaves these behind in the kernels' own layout: ``turned``, an array of bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from unrolled.kernels.choice import compiled
 
 Array = NDArray[Any]
 
-_STRIP = 16
+_STRIP, _LINE = 16, 64  # hidden columns; bytes of a line of the CPU's cache
 
 
 class RNNGrads(NamedTuple):
@@ -42,12 +45,20 @@ class LSTMGrads(NamedTuple):
     dc0: Array
 
 
+class RNNStates(NamedTuple):
+    """The states (P, H), and the weights for the way back."""
+
+    h: Array
+    turned: Array
+
+
 class LSTMStates(NamedTuple):
-    """The states (P, H), and by strips the gates and cell states."""
+    """The states (P, H), by strips the gates and cell states, and the weights for the way back."""
 
     h: Array
     gates: Array
     c: Array
+    turned: Array
 
 
 def unstripped(kept: Array, width: int) -> Array:
@@ -80,7 +91,7 @@ def rnn_forward(
     batch_sizes: Sequence[int],
     *,
     precision: str,
-) -> Array:
+) -> RNNStates:
     """Tanh recurrence over packed sequences.
 
     Parameters
@@ -95,21 +106,20 @@ def rnn_forward(
 
     Returns
     -------
-    h : (P, H)
+    RNNStates
     """
     h = np.empty((len(x), h0.shape[1]), np.float32)
-    arrays = rows(x), rows(Wx), rows(Wh), rows(b), rows(h0), h
-    compiled().rnn_forward(counts(batch_sizes), *arrays, precision == "bfloat16")
-    return h
+    room = _room(Wx.shape[0], h0.shape[1], lstm=False, precision=precision)
+    arrays = rows(x), rows(Wx), rows(Wh), rows(b), rows(h0), h, room
+    begin = compiled().rnn_forward(counts(batch_sizes), *arrays, precision == "bfloat16")
+    return RNNStates(h, room[begin : begin + len(room) - _LINE])
 
 
 def rnn_backward(
     dh: Array,
     x: Array,
     h0: Array,
-    Wx: Array,
-    Wh: Array,
-    h: Array,
+    states: RNNStates,
     batch_sizes: Sequence[int],
     *,
     precision: str,
@@ -121,9 +131,7 @@ def rnn_backward(
     dh : (P, H) float32
     x : (P, D) float32
     h0 : (N, H) float32
-    Wx : (D, H) float32
-    Wh : (H, H) float32
-    h : (P, H) float32
+    states : RNNStates, from `rnn_forward`
     batch_sizes : T ints
     precision : "float32" or "bfloat16"
 
@@ -131,10 +139,10 @@ def rnn_backward(
     -------
     RNNGrads
     """
-    dx, dWx, dWh = (np.empty(a.shape, np.float32) for a in (x, Wx, Wh))
-    db, dh0 = np.empty(Wh.shape[1], np.float32), np.empty(h0.shape, np.float32)
-    arrays = rows(x), rows(Wx), rows(Wh), rows(h0), rows(h), rows(dh), dx, dWx, dWh, db, dh0
-    compiled().rnn_backward(counts(batch_sizes), *arrays, precision == "bfloat16")
+    grads = _room_for_grads(x, h0, gates=1)
+    arrays = rows(x), rows(h0), *states, rows(dh)
+    compiled().rnn_backward(counts(batch_sizes), *arrays, *grads, precision == "bfloat16")
+    dx, dWx, dWh, db, dh0 = grads
     return RNNGrads(dx, dh0, dWx, dWh, db)
 
 
@@ -170,9 +178,10 @@ def lstm_forward(
     h = np.empty((P, H), np.float32)
     gates = np.empty((strips, P, 4, _STRIP), np.float32)
     c = np.empty((strips, P, _STRIP), np.float32)
-    arrays = rows(x), rows(Wx), rows(Wh), rows(b), rows(h0), rows(c0), h, gates, c
-    compiled().lstm_forward(counts(batch_sizes), *arrays, precision == "bfloat16")
-    return LSTMStates(h, gates, c)
+    room = _room(Wx.shape[0], H, lstm=True, precision=precision)
+    arrays = rows(x), rows(Wx), rows(Wh), rows(b), rows(h0), rows(c0), h, gates, c, room
+    begin = compiled().lstm_forward(counts(batch_sizes), *arrays, precision == "bfloat16")
+    return LSTMStates(h, gates, c, room[begin : begin + len(room) - _LINE])
 
 
 def lstm_step(
@@ -205,8 +214,6 @@ def lstm_backward(
     x: Array,
     h0: Array,
     c0: Array,
-    Wx: Array,
-    Wh: Array,
     states: LSTMStates,
     batch_sizes: Sequence[int],
     *,
@@ -220,8 +227,6 @@ def lstm_backward(
     dfinal_c : (N, H) float32, or None for zero
     x : (P, D) float32
     h0, c0 : (N, H) float32
-    Wx : (D, 4 H) float32
-    Wh : (H, 4 H) float32
     states : LSTMStates, from `lstm_forward`
     batch_sizes : T ints
     precision : "float32" or "bfloat16"
@@ -230,14 +235,24 @@ def lstm_backward(
     -------
     LSTMGrads
     """
-    dx, dWx, dWh = (np.empty(a.shape, np.float32) for a in (x, Wx, Wh))
-    db, dh0 = np.empty(Wh.shape[1], np.float32), np.empty(h0.shape, np.float32)
     dc0 = np.zeros(c0.shape, np.float32)
     if dfinal_c is not None:
         dc0[:] = dfinal_c
-    weights = rows(x), rows(Wx), rows(Wh), rows(h0), rows(c0)
-    grads = dx, dWx, dWh, db, dh0, dc0
-    compiled().lstm_backward(
-        counts(batch_sizes), *weights, *states, rows(dh), *grads, precision == "bfloat16"
-    )
+    grads = _room_for_grads(x, h0, gates=4)
+    arrays = rows(x), rows(h0), rows(c0), *states, rows(dh)
+    compiled().lstm_backward(counts(batch_sizes), *arrays, *grads, dc0, precision == "bfloat16")
+    dx, dWx, dWh, db, dh0 = grads
     return LSTMGrads(dx, dh0, dWx, dWh, db, dc0)
+
+
+def _room(D: int, H: int, *, lstm: bool, precision: str) -> Array:
+    """Give bytes for the turned weights and a line of the cache, to begin with a whole one."""
+    size = compiled().turned_bytes(D, H, lstm, precision == "bfloat16")
+    return np.empty(size + _LINE, np.uint8)
+
+
+def _room_for_grads(x: Array, h0: Array, gates: int) -> tuple[Array, ...]:
+    """Give dx, dWx, dWh, db and dh0, not filled."""
+    (P, D), (N, H) = x.shape, h0.shape
+    shapes = (P, D), (D, gates * H), (H, gates * H), (gates * H,), (N, H)
+    return tuple(np.empty(shape, np.float32) for shape in shapes)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled import kernels
 from unrolled.errors import DTypeError, InputError, ShapeError
 
 Array: TypeAlias = NDArray[Any]
@@ -163,13 +164,12 @@ def check_ids(where: str, ids: Array, size: int, *, name: str = "x") -> None:
         raise DTypeError(
             f"{where}: {name} must hold integer ids, got {ids.dtype}; convert it with .astype(int)"
         )
-    if ids.size:
+    if not kernels.ids_within(ids, size):
         low, high = int(ids.min()), int(ids.max())
-        if low < 0 or high >= size:
-            raise InputError(
-                f"{where}: {name} holds the id {low if low < 0 else high}, "
-                f"but ids must lie in [0, {size}); do the ids and the vocabulary belong together?"
-            )
+        raise InputError(
+            f"{where}: {name} holds the id {low if low < 0 else high}, "
+            f"but ids must lie in [0, {size}); do the ids and the vocabulary belong together?"
+        )
 
 
 def check_gradient(

@@ -60,7 +60,8 @@ class LSTMCache(NamedTuple):
     """What `lstm_packed_backward` needs; x and h are packed, one row per token.
 
     So are gates (P, 4 H) and c (P, H) where NumPy's text ran; compiled kernels keep them by strips,
-    see `unrolled.kernels.recurrence`.
+    and in ``turned`` the weights as the way back reads them, see `unrolled.kernels.recurrence`: it
+    does not see what becomes of Wx and Wh after the way forward.
     """
 
     x: Array
@@ -73,6 +74,7 @@ class LSTMCache(NamedTuple):
     c: Array
     batch_sizes: tuple[int, ...]
     precision: str = "float32"
+    turned: Array | None = None
 
     @property
     def final_h(self) -> Array:
@@ -342,8 +344,10 @@ def lstm_packed_forward(
     check_batch_sizes("lstm_packed_forward", batch_sizes, size["N"], size["P"])
     check_precision("lstm_packed_forward", precision)
     batch_sizes = tuple(map(int, batch_sizes))
+    turned = None
     if runs_compiled(x):
-        h, gates, c = kernels.lstm_forward(x, h0, c0, Wx, Wh, b, batch_sizes, precision=precision)
+        states = kernels.lstm_forward(x, h0, c0, Wx, Wh, b, batch_sizes, precision=precision)
+        h, gates, c, turned = states
     else:
         # Every step's input at once; each step turns its rows into gates.
         gates = product(x, Wx, b, precision=precision)
@@ -355,7 +359,7 @@ def lstm_packed_forward(
             gates[rows] += product(prev_h[:n], Wh, precision=precision)
             h[rows], c[rows] = _cell_forward(gates[rows], prev_c[:n])
             prev_h, prev_c = h[rows], c[rows]
-    return h, LSTMCache(x, h0, c0, Wx, Wh, gates, h, c, batch_sizes, precision)
+    return h, LSTMCache(x, h0, c0, Wx, Wh, gates, h, c, batch_sizes, precision, turned)
 
 
 def lstm_packed_backward(
@@ -387,15 +391,16 @@ def lstm_packed_backward(
     ----------
     Greff et al. (2017), appendix A, without peepholes.
     """
-    x, h0, c0, Wx, Wh, gates, h, c, batch_sizes, precision = cache
+    x, h0, c0, Wx, _, gates, h, c, batch_sizes, precision, turned = cache
     check_gradient("lstm_packed_backward", "dh", dh, h.shape, h.dtype)
     if dfinal_c is not None:
         check_gradient("lstm_packed_backward", "dfinal_c", dfinal_c, c0.shape, c0.dtype)
-    if runs_compiled(h):
-        states = kernels.LSTMStates(h, gates, c)
-        weights = x, h0, c0, Wx, Wh
+    if turned is not None:
+        states = kernels.LSTMStates(h, gates, c, turned)
         return LSTMGrads(
-            *kernels.lstm_backward(dh, dfinal_c, *weights, states, batch_sizes, precision=precision)
+            *kernels.lstm_backward(
+                dh, dfinal_c, x, h0, c0, states, batch_sizes, precision=precision
+            )
         )
     da, dprev_h, dprev_c = _loop_backward(dh, dfinal_c, cache)
     dx = product(da, Wx.T, precision=precision)
@@ -408,7 +413,7 @@ def _loop_backward(
     dh: Array, dfinal_c: Array | None, cache: LSTMCache
 ) -> tuple[Array, Array, Array]:
     """Go back through the steps; return da (P, 4 H), dh0 and dc0."""
-    _, h0, c0, _, Wh, gates, _, c, batch_sizes, precision = cache
+    _, h0, c0, _, Wh, gates, _, c, batch_sizes, precision, _ = cache
     prev_c, tanh_c, da = previous_states(c, c0, batch_sizes), np.tanh(c), np.empty_like(gates)
     dprev_h = np.zeros_like(h0)
     dprev_c = np.zeros_like(c0) if dfinal_c is None else dfinal_c.copy()

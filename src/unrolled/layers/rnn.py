@@ -47,7 +47,11 @@ class RNNStepGrads(NamedTuple):
 
 
 class RNNCache(NamedTuple):
-    """What `rnn_packed_backward` needs; x and h are packed, (P, D) and (P, H)."""
+    """What `rnn_packed_backward` needs; x and h are packed, (P, D) and (P, H).
+
+    Compiled kernels leave in ``turned`` the weights as the way back reads them, see
+    `unrolled.kernels.recurrence`: it does not see what becomes of Wx and Wh after the way forward.
+    """
 
     x: Array
     h0: Array
@@ -56,6 +60,7 @@ class RNNCache(NamedTuple):
     h: Array
     batch_sizes: tuple[int, ...]
     precision: str = "float32"
+    turned: Array | None = None
 
 
 class RNNGrads(NamedTuple):
@@ -264,8 +269,9 @@ def rnn_packed_forward(
     check_batch_sizes("rnn_packed_forward", batch_sizes, size["N"], size["P"])
     check_precision("rnn_packed_forward", precision)
     batch_sizes = tuple(map(int, batch_sizes))
+    turned = None
     if runs_compiled(x):
-        h = kernels.rnn_forward(x, h0, Wx, Wh, b, batch_sizes, precision=precision)
+        h, turned = kernels.rnn_forward(x, h0, Wx, Wh, b, batch_sizes, precision=precision)
     else:
         # Every step's input at once; each step turns its rows into states.
         h = product(x, Wx, b, precision=precision)
@@ -273,7 +279,7 @@ def rnn_packed_forward(
         for rows in step_slices(batch_sizes):
             h[rows] += product(prev_h[: rows.stop - rows.start], Wh, precision=precision)
             prev_h = np.tanh(h[rows], out=h[rows])
-    return h, RNNCache(x, h0, Wx, Wh, h, batch_sizes, precision)
+    return h, RNNCache(x, h0, Wx, Wh, h, batch_sizes, precision, turned)
 
 
 def rnn_packed_backward(dh: Array, cache: RNNCache) -> RNNGrads:
@@ -300,11 +306,11 @@ def rnn_packed_backward(dh: Array, cache: RNNCache) -> RNNGrads:
     ----------
     Werbos (1990), equations 10 to 12; Goodfellow, Bengio & Courville (2016), section 10.2.2.
     """
-    x, h0, Wx, Wh, h, batch_sizes, precision = cache
+    x, h0, Wx, Wh, h, batch_sizes, precision, turned = cache
     check_gradient("rnn_packed_backward", "dh", dh, h.shape, h.dtype)
-    if runs_compiled(h):
-        grads = kernels.rnn_backward(dh, x, h0, Wx, Wh, h, batch_sizes, precision=precision)
-        return RNNGrads(*grads)
+    if turned is not None:
+        states = kernels.RNNStates(h, turned)
+        return RNNGrads(*kernels.rnn_backward(dh, x, h0, states, batch_sizes, precision=precision))
     da = 1 - h * h  # tanh' in terms of its output; each step multiplies by what reaches it
     dprev_h = np.zeros_like(h0)
     for rows in reversed([*step_slices(batch_sizes)]):

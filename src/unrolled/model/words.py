@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from unrolled import kernels
 from unrolled.errors import DTypeError, ShapeError
 from unrolled.layers import pack_lengths
 from unrolled.layers.arrays import Array
@@ -96,6 +97,12 @@ def pack_words(
     DTypeError
         If weights are no numbers.
     """
+    N = max(len(captions), 1)
+    if weights is None and words_in is None:
+        packed = kernels.pack_captions(captions, null)
+        if packed is not None:
+            share = np.full(len(packed.said), dtype.type(1) / dtype.type(N), dtype)
+            return PackedWords(*packed, share, None)
     words_out = captions[:, 1:]
     counts = words_out != null if weights is None else _check_weights(weights, words_out)
     words_in = captions if words_in is None else _check_words_in(words_in, words_out)
@@ -104,7 +111,7 @@ def pack_words(
     token = packing.sequence, packing.step
     read, said = words_in[token], words_out[token]
     share = np.ones(len(said), dtype) if weights is None else weights[token].astype(dtype)
-    share /= dtype.type(max(len(captions), 1))
+    share /= dtype.type(N)
     if np.count_nonzero(counts) == len(said):  # as mostly: there is nothing to pick out then
         return PackedWords(packing.order, packing.batch_sizes, read, said, share, None)
     counted = counts[token]
