@@ -136,15 +136,24 @@ def test_settings_of_a_process_share_it_and_others_do_not():
     assert os.getpid() not in pids
 
 
-def test_a_quick_run_is_warmed_and_a_slow_one_is_not(monkeypatch):
-    calls = []
-    monkeypatch.setitem(CLOCKS, "made", lambda: float(len(calls)))
-    monkeypatch.setattr("unrolled.jobs.bench.processes._runs", {"x": lambda: calls.append(1)})
-    assert take_time("x", "made") == 1.0
-    assert len(calls) == 1  # a second a run: slow
-    monkeypatch.setitem(CLOCKS, "made", lambda: len(calls) / 1000)
-    assert take_time("x", "made") == pytest.approx(0.001)
-    assert len(calls) == 3
+@pytest.mark.parametrize(
+    ("seconds", "runs", "taken"),
+    [
+        ([1.0], 1, 1.0),  # slow
+        ([0.2, 0.1], 2, 0.1),  # the first wakes and fills, and does not count
+        ([0.1, 0.02, 0.09, 0.03, 0.5], 5, 0.06),
+    ],
+)
+def test_a_quick_run_is_repeated_for_a_turn_and_its_first_does_not_count(
+    monkeypatch, seconds, runs, taken
+):
+    made = [0.0]
+    monkeypatch.setitem(CLOCKS, "made", lambda: sum(made))
+    left = iter(seconds)
+    run = {"x": lambda: made.append(next(left))}
+    monkeypatch.setattr("unrolled.jobs.bench.processes._runs", run)
+    assert take_time("x", "made") == pytest.approx(taken)
+    assert len(made) - 1 == runs
 
 
 def holds(megabytes):

@@ -11,6 +11,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -27,8 +28,9 @@ Run = Callable[[], Any]
 """Does the work once; gives back the outcome that shows that it was done."""
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-WARM_BELOW = 0.25
-"""Seconds; what takes less is run once untimed whenever its turn comes, to wake its threads."""
+TURN = 0.25
+"""Seconds; what takes less is repeated for so long whenever its turn comes, as in training step
+follows step: the first time wakes threads and fills caches that others had, and does not count."""
 
 
 class Setting(NamedTuple):
@@ -203,7 +205,7 @@ def forget(key: str) -> None:
 
 
 def take_time(key: str, clock: str) -> float:
-    """Run once more and take the time.
+    """Take the time of a run: the median of a turn, where several make one.
 
     Parameters
     ----------
@@ -217,14 +219,16 @@ def take_time(key: str, clock: str) -> float:
         Seconds.
     """
     run, now = _runs[key], CLOCKS[clock]
+    spent = [_time(run, now)]
+    while sum(spent) < TURN:
+        spent.append(_time(run, now))
+    return statistics.median(spent[1:] or spent)
+
+
+def _time(run: Run, now: Callable[[], float]) -> float:
     start = now()
     run()
-    spent = now() - start
-    if spent < WARM_BELOW:
-        start = now()
-        run()
-        spent = now() - start
-    return spent
+    return now() - start
 
 
 def take_memory(make: Callable[[Work], Run], small: Work, work: Work) -> float:
