@@ -39,7 +39,6 @@ def sigmoid(x: Array | float, *, out: Array | None = None) -> Array:
         check_floats("sigmoid", x=x, out=out)
         if out.shape != x.shape:
             raise ShapeError(f"sigmoid: out must have the shape of x {x.shape}, got {out.shape}")
-    z = np.exp(-np.abs(x))
-    numerator = np.where(x >= 0, x.dtype.type(1), z)
-    result: Array = np.divide(numerator, 1 + z, out=out)
+    numerator = np.exp(np.minimum(x, 0))  # 1 or z; much faster than to choose by np.where
+    result: Array = np.divide(numerator, 1 + np.exp(-np.abs(x)), out=out)
     return result
