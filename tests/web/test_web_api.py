@@ -180,6 +180,27 @@ def test_what_is_too_large_is_refused(strict, photo):
     assert (reply.status, reply.code) == (413, "too_many_photos")
 
 
+@pytest.mark.parametrize(
+    ("headers", "options", "status"),
+    [({"Origin": "http://elsewhere"}, "", b"403"), ({}, "?max_length=none", b"422")],
+)
+def test_a_refused_client_may_send_on_and_reads_its_answer(service, headers, options, status):
+    """Were the connection closed on bytes that nobody has read, it would break under the client."""
+    body = bytes(8 << 20)
+    lines = {"Host": "localhost", "Content-Length": str(len(body))} | JPEG | headers
+    head = f"POST {CAPTIONS}{options} HTTP/1.1\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    host, _, port = service.host.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as client:
+        client.sendall(head.encode() + b"\r\n")
+        answer = client.recv(1000)
+        client.sendall(body)
+        while more := client.recv(1000):
+            answer += more
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert answer.endswith(b"}")
+
+
 def test_an_endless_body_is_cut_off(strict):
     def forever():
         while True:

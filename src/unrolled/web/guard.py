@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -60,27 +62,33 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status, closes = time.perf_counter(), 500, False
+        body = _Body(receive)
 
         async def send_safely(message: Message) -> None:
-            nonlocal status
+            nonlocal status, closes
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 for name, value in SAFE_HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
-                if status >= 400 and scope["method"] == "POST":
-                    headers["Connection"] = "close"  # what is left of its body is not read
+                closes = status >= 400 and scope["method"] == "POST"
+                if closes:
+                    headers["Connection"] = "close"  # what is left of its body is not a request
+            elif closes and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                await body.pass_over(self._settings)
+                message = {"type": "http.response.body"}
             await send(message)
 
         try:
             self._check(scope["path"], scope["method"], Headers(scope=scope))
         except Problem as problem:
             refusal = JSONResponse(problem.body, problem.status, problem.headers)
-            await refusal(scope, receive, send_safely)
+            await refusal(scope, body.receive, send_safely)
         else:
-            await self._app(scope, receive, send_safely)
+            await self._app(scope, body.receive, send_safely)
         finally:
             route = scope["path"] if scope["path"] in self._routes else "other"
             method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD") else "other"
@@ -104,3 +112,30 @@ class Guard:
             given = token.strip().encode("utf-8", "surrogateescape")
             if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._token):
                 raise Problem("token_wanted", "This service answers only those who have its token.")
+
+
+class _Body:
+    """A request's body, read by the application and, where that refuses it, to its end."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._ended = receive, False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._ended = not message.get("more_body", False)
+        return message
+
+    async def pass_over(self, settings: Settings) -> None:
+        """Read what is left, for nothing.
+
+        Were the connection closed on bytes that nobody has read, the system would tell the client
+        that it broke, and the client might lose the answer, or not have come to reading it.
+        """
+
+        async def read() -> None:
+            most = settings.request_bytes
+            while not self._ended and most > 0:
+                most -= len((await self.receive()).get("body", b""))
+
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(read(), settings.seconds)

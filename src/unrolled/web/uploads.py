@@ -113,14 +113,9 @@ async def read_photos(request: Request, settings: Settings, place: Place) -> lis
         If there are none, too many or too large ones, or they do not come in time.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
-    body = _Body(request, place)
-    read = _read(body, kind.lower(), options, settings)
+    read = _read(_Body(request, place), kind.lower(), options, settings)
     try:
         return await asyncio.wait_for(read, settings.seconds)
-    except Problem:
-        with contextlib.suppress(asyncio.TimeoutError):  # a client reads no answer before its turn
-            await asyncio.wait_for(body.pass_over(settings.request_bytes), settings.seconds)
-        raise
     except asyncio.TimeoutError:
         raise Problem(
             "too_slow", f"The photos did not arrive within {settings.seconds} seconds."
@@ -168,11 +163,6 @@ class _Body:
             _check_length(read, most, code)
             self._place.take(len(chunk))
             yield chunk
-
-    async def pass_over(self, most: int) -> None:
-        """Read so many bytes more, for nothing."""
-        while not self._ended and most > 0:
-            most -= len(await self._next())
 
     async def _next(self) -> bytes:
         message = await self._request.receive()
