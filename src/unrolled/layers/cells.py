@@ -34,7 +34,7 @@ from unrolled.layers.composed import Composed
 from unrolled.layers.core import Core, Shapes
 from unrolled.layers.gru import gru_packed_backward, gru_packed_forward, gru_step_forward
 from unrolled.layers.lstm import lstm_packed_backward, lstm_packed_forward, lstm_step_forward
-from unrolled.layers.product import steps_compiled
+from unrolled.layers.product import runs_compiled
 from unrolled.layers.rnn import rnn_packed_backward, rnn_packed_forward, rnn_step_forward
 
 State: TypeAlias = tuple[Any, ...]
@@ -139,7 +139,7 @@ def _rnn_step(x: Array, state: State, Wx: Array, Wh: Array, b: Array) -> State:
 
 def _lstm_step(x: Array, state: State, Wx: Array, Wh: Array, b: Array) -> State:
     prev_h, prev_c = state
-    if steps_compiled(x):
+    if runs_compiled(x):
         return kernels.lstm_step(x, prev_h, prev_c, Wx, Wh, b)
     return lstm_step_forward(x, prev_h, prev_c, Wx, Wh, b)[:2]
 

@@ -15,10 +15,6 @@ from unrolled.layers.arrays import Array
 
 PRECISIONS = ("float32", "bfloat16")
 
-# A kernel packs its operands first. That is repaid by many rows only: a single step of a decoder
-# is better left to NumPy's BLAS, which reads the weights where they lie.
-FEW_ROWS = 16
-
 # OpenBLAS, NumPy's usual BLAS, takes a few rows by many columns up to twice as fast as the
 # transposed product, of many rows and few columns.
 _TRANSPOSED_ROWS = range(2, 33)
@@ -42,20 +38,6 @@ def check_precision(where: str, precision: str) -> None:
         raise InputError(
             f"{where}: precision must be one of {', '.join(PRECISIONS)}, got {precision!r}"
         )
-
-
-def steps_compiled(array: Array) -> bool:
-    """Tell whether compiled kernels take a single step of these rows: there are enough of them.
-
-    Parameters
-    ----------
-    array : array
-
-    Returns
-    -------
-    bool
-    """
-    return len(array) >= FEW_ROWS and runs_compiled(array)
 
 
 def runs_compiled(array: Array) -> bool:
@@ -103,7 +85,7 @@ def product(a: Array, b: Array, bias: Array | None = None, *, precision: str = "
     -------
     (M, N), dtype of a
     """
-    if runs_compiled(a) and (precision == "bfloat16" or min(len(a), b.shape[1]) >= FEW_ROWS):
+    if runs_compiled(a):  # few rows, too: the threads of a BLAS beside ours would spin against them
         return kernels.product(a, b, bias, precision=precision)
     if precision == "bfloat16" and a.dtype == np.float32:
         a, b = round_bfloat16(a), round_bfloat16(b)

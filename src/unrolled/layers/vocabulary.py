@@ -11,7 +11,7 @@ from unrolled import kernels
 from unrolled.errors import InputError
 from unrolled.layers.affine import affine_backward, affine_forward
 from unrolled.layers.arrays import Array, check_floats, check_ids, check_shapes
-from unrolled.layers.product import check_precision, product, runs_compiled, steps_compiled
+from unrolled.layers.product import check_precision, product, runs_compiled
 from unrolled.layers.softmax import check_smoothing, softmax_loss
 
 
@@ -148,7 +148,7 @@ def best_words(
     check_precision(where, precision)
     check_count(where, count, size["V"])
     penalty = penalty_of(where, never, size["V"], b.dtype)
-    if steps_compiled(h):
+    if runs_compiled(h):
         log_p, words = kernels.top_words(h, w, b, penalty, count, precision=precision)
         return BestWords(words, log_p)
     scores = product(h, w, b, precision=precision)
