@@ -115,7 +115,16 @@ def test_what_was_not_measured_stays_on_the_pages():
     assert blocks(Results(MACHINE, GROWTH)).keys() == {"bench-growth"}
     both = blocks(Results(MACHINE, [*RESULTS.records, *GROWTH]))
     assert both == text | blocks(Results(MACHINE, GROWTH))
-    assert set().union(*PAGES.values()) == both.keys()
+    assert set().union(*PAGES.values()) == both.keys() | {"bench-elsewhere"}
+
+
+def test_another_machine_has_a_block_of_its_own_and_the_picture():
+    everything = Results(MACHINE, [*RESULTS.records, *GROWTH])
+    told = blocks(everything, elsewhere=True)
+    assert told.keys() == {"bench-elsewhere", "bench-growth"}
+    said = machine(RESULTS, ("step", "decode", "epoch"))
+    assert told["bench-elsewhere"] == f"{said}\n\n{markdown(reached(RESULTS))}"
+    assert told["bench-growth"] == blocks(everything)["bench-growth"]
 
 
 def test_growth_is_reported_as_a_picture_with_its_numbers(tmp_path, monkeypatch, capsys):
