@@ -129,8 +129,8 @@ def gru_step_forward(
         b=(b, "3H"),
         bn=(bn, "H"),
     )
-    gates = x @ Wx + b
-    next_h, recalled = _cell_forward(gates, prev_h @ Wh, bn, prev_h)
+    gates = product(x, Wx, b)
+    next_h, recalled = _cell_forward(gates, product(prev_h, Wh), bn, prev_h)
     return next_h, GRUStepCache(x, prev_h, Wx, Wh, gates, recalled)
 
 

@@ -166,7 +166,7 @@ def lstm_step_forward(
         Wh=(Wh, "H 4H"),
         b=(b, "4H"),
     )
-    gates = x @ Wx + prev_h @ Wh + b
+    gates = product(x, Wx, b) + product(prev_h, Wh)
     next_h, next_c = _cell_forward(gates, prev_c)
     return next_h, next_c, LSTMStepCache(x, prev_h, prev_c, Wx, Wh, gates, next_h, next_c)
 

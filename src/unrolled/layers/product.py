@@ -15,8 +15,8 @@ from unrolled.layers.arrays import Array
 
 PRECISIONS = ("float32", "bfloat16")
 
-# OpenBLAS, NumPy's usual BLAS, takes a few rows by many columns up to twice as fast as the
-# transposed product, of many rows and few columns.
+# Rows that OpenBLAS, NumPy's usual BLAS, multiplies up to twice as fast where the product is asked
+# for as its transpose, of many rows and few columns.
 _TRANSPOSED_ROWS = range(2, 33)
 
 

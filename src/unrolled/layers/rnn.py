@@ -111,7 +111,7 @@ def rnn_step_forward(
         Wh=(Wh, "H H"),
         b=(b, "H"),
     )
-    next_h = np.tanh(x @ Wx + prev_h @ Wh + b)
+    next_h = np.tanh(product(x, Wx, b) + product(prev_h, Wh))
     return next_h, RNNStepCache(x, prev_h, Wx, Wh, next_h)
 
 

@@ -1,4 +1,7 @@
-"""What every request passes first, and every answer last: who may ask, and safe headers."""
+"""What every request passes first, and every answer last: who may ask, and safe headers.
+
+What is left of a refused request's body is read for a while before its connection is closed.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ SAFE_HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _GUARDED = ("/v1/", "/metrics")
+_PASS_OVER_SECONDS = 15
 _OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -62,11 +66,11 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status, closes = time.perf_counter(), 500, False
+        began, ended, status, closes = time.perf_counter(), None, 500, False
         body = _Body(receive)
 
         async def send_safely(message: Message) -> None:
-            nonlocal status, closes
+            nonlocal ended, status, closes
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
@@ -78,6 +82,7 @@ class Guard:
                     headers["Connection"] = "close"  # what is left of its body is not a request
             elif closes and not message.get("more_body", False):
                 await send({**message, "more_body": True})
+                ended = time.perf_counter()
                 await body.pass_over(self._settings)
                 message = {"type": "http.response.body"}
             await send(message)
@@ -93,7 +98,7 @@ class Guard:
             route = scope["path"] if scope["path"] in self._routes else "other"
             method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD") else "other"
             self._metrics.requests.labels(route, method, status).inc()
-            self._metrics.seconds.observe(time.perf_counter() - began)
+            self._metrics.seconds.observe((ended or time.perf_counter()) - began)
 
     def _check(self, path: str, method: str, headers: Headers) -> None:
         host = headers.get("host", "")
@@ -115,7 +120,7 @@ class Guard:
 
 
 class _Body:
-    """A request's body, read by the application and, where that refuses it, to its end."""
+    """A request's body, read by the application and, where that refuses it, by nobody else."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive, self._ended = receive, False
@@ -126,7 +131,7 @@ class _Body:
         return message
 
     async def pass_over(self, settings: Settings) -> None:
-        """Read what is left, for nothing.
+        """Read what is left, for nothing; as much as a request may have, and not for long.
 
         Were the connection closed on bytes that nobody has read, the system would tell the client
         that it broke, and the client might lose the answer, or not have come to reading it.
@@ -138,4 +143,4 @@ class _Body:
                 most -= len((await self.receive()).get("body", b""))
 
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(read(), settings.seconds)
+            await asyncio.wait_for(read(), min(settings.seconds, _PASS_OVER_SECONDS))
