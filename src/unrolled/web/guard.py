@@ -120,7 +120,7 @@ class Guard:
 
 
 class _Body:
-    """A request's body, read by the application and, where that refuses it, by nobody else."""
+    """A request's body: what the application reads of it, and what it leaves."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive, self._ended = receive, False
