@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from unrolled import kernels, layers
 from unrolled.kernels import choice
-from unrolled.layers.product import round_bfloat16
+from unrolled.layers.product import product, round_bfloat16
 
 EPS = np.finfo(np.float32).eps
 counts = st.integers(0, 40)
@@ -260,6 +260,15 @@ def test_recurrence_of_huge_and_denormal_inputs_stays_finite(path, cell, size):
     np.testing.assert_allclose(h, want, rtol=0, atol=1e-4)
     grads = getattr(layers, f"{cell}_packed_backward")(np.ones_like(h), cache)
     assert all(np.isfinite(g).all() for g in grads)
+
+
+@quick
+@given(M=counts, K=counts, N=counts, rows=st.integers(1, 3), seed=seeds)
+def test_few_rows_are_multiplied_as_many_are(path, M, K, N, rows, seed):
+    """They are not left to a BLAS, whose threads would spin against those of the kernels."""
+    a, b = draw(np.random.default_rng(seed), (M, K), (K, N))
+    few, many = product(a[:rows], b), product(a, b)[:rows]
+    np.testing.assert_array_equal(few, many, strict=True)
 
 
 @quick
