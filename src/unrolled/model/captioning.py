@@ -282,9 +282,11 @@ class CaptioningRNN:
 
         # A vector each goes into the captions' order at once, for the way there and back.
         ordered = K == 1 and features.ndim == 2
-        features = features[order] if ordered else features
+        if ordered:
+            features = features[order]
         image = self._project(features, precision)
-        image = image if ordered else image[order // K]
+        if not ordered:
+            image = image[order // K]
         image, drop_image = self._drop(image, self.feature_dropout, rng)
         x, embed_cache = word_embedding_forward(words.read, params["W_embed"])
         x, drop_x = self._drop(x, self.dropout, rng)
@@ -311,8 +313,9 @@ class CaptioningRNN:
         dx = dropout_backward(dx, drop_x) if drop_x else dx
         dW_embed = word_embedding_backward(dx, embed_cache)
         dimage = dropout_backward(dimage, drop_image) if drop_image else dimage
-        drows = dimage if ordered else np.empty_like(dimage)
+        drows = dimage
         if not ordered:
+            drows = np.empty_like(dimage)
             drows[order] = dimage
         if K > 1:
             drows = drows.reshape(len(features), K, *drows.shape[1:]).sum(axis=1)
