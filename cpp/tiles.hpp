@@ -7,6 +7,9 @@
 #include <immintrin.h>
 
 #include "vec.hpp"
+#ifdef UNROLLED_EMULATE_TILES
+#include "emulated_tiles.hpp"
+#endif
 
 namespace {
 

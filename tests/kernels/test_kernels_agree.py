@@ -162,8 +162,11 @@ def check_layer(cell, rng, lengths, D, H, precision, weight=1.0):
     unit = EPS if precision == "float32" else 2.0**-8
     tolerance = unit * 8 * (T + 2)
     close(got_h, want_h, tolerance)
+    # Where all units are saturated, 1 - h^2 is small and its rounding is still that of h, one EPS or
+    # two: what reaches a weight is off by that share of dh x, however small it is itself.
+    reach = np.abs(dh).max(initial=0) * max(np.abs(a).max(initial=1) for a in (x, h0))
     for ours, theirs in zip(got, want, strict=True):
-        close(ours, theirs, tolerance)
+        close(ours, theirs, tolerance, least=max(0.2, reach / 8))
     return got, want
 
 
