@@ -24,32 +24,34 @@ struct ProductArgs {
     const void* packed;  // b, or null
 };
 
-// A recurrence over packed sequences: sizes[t] rows at step t, never growing, P rows in all, from
-// x (P, D), Wx (D, G H), Wh (H, G H), b (G H), h0 and c0 (N, H) to h (P, H). What the way back needs
-// of the LSTM is kept by strips of 16 hidden columns, so that a strip's steps follow each other in
-// memory: gates (H / 16, P, 4, 16) and c (H / 16, P, 16), the last strip filled up. The RNN has
-// neither; where they are null, the LSTM keeps nothing. One that takes a single step may ask for c
-// as rows, (N, H), and may have its inputs' products in a table (V, G H), words saying which row of
-// it, instead of x, Wx and b. Its Wh may be (K, G H), and h0 (N, K): the state, and beside it what else
-// the cell reads. K is H everywhere else. What of the weights the way back needs goes to `turned`.
+// A recurrence over packed sequences: sizes[t] tokens at step t, never growing, P in all, from x (U, D),
+// Wx (D, G H), Wh (H, G H), b (G H), h0 and c0 (N, H) to h (P, H). Token p is row words[p] of x, which
+// several may share; without words it is row p, and U is P. What the way back needs of the LSTM is
+// kept by strips of 16 hidden columns, so that a strip's steps follow each other in memory:
+// gates (H / 16, P, 4, 16) and c (H / 16, P, 16), the last strip filled up. The RNN has neither; where
+// they are null, the LSTM keeps nothing. One that takes a single step may ask for c as rows, (N, H),
+// and may have its inputs' products in a table (U, G H) instead of x, Wx and b. Its Wh may be (K, G H),
+// and h0 (N, K): the state, and beside it what else the cell reads. K is H everywhere else. What of the
+// weights the way back needs goes to `turned`.
 struct RecurrentArgs {
-    long T, N, P, D, H, K;
+    long T, N, P, U, D, H, K;
     const long* sizes;
     const float *x, *Wx, *Wh, *b, *h0, *c0;
     float *h, *gates, *c, *c_rows;
     const void* packed;  // Wh by rnn_pack or lstm_pack, or null
     const float* table;  // or null
-    const long* words;   // (N)
+    const long* words;   // (P), or null
     void* turned;        // as many bytes as rnn_turned or lstm_turned says, or null
 };
 
 // All the way back: from dh (P, H), and dc0 (N, H) that holds the derivative by the final cell state
 // on entry, to the derivative by each of the forward's arguments.
 struct RecurrentGradArgs {
-    long T, N, P, D, H;
+    long T, N, P, U, D, H;
     const long* sizes;
     const float *x, *h0, *c0, *h, *gates, *c, *dh;
-    const void* turned;  // the forward's
+    const long* words;   // the forward's, as is turned
+    const void* turned;
     float *dx, *dWx, *dWh, *db, *dh0, *dc0;
 };
 

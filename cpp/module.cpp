@@ -80,6 +80,10 @@ void check_sizes(const Ids& sizes, long N, long P) {
     need(total == P, "sizes must add up to the rows");
 }
 
+void check_ids(const Ids& ids, long count, const char* what) {
+    for (size_t i = 0; i < ids.size(); ++i) need(ids.data()[i] >= 0 && ids.data()[i] < count, what);
+}
+
 // A weight laid out by one path in one precision, once for many products.
 class PackedWeight {
 public:
@@ -152,9 +156,9 @@ public:
         need(is(words, N) && is(table, V, N_) && is(h0, N, K_) && is(h, N, H_), "shapes do not fit");
         need(lstm_ == (c0 && c), "an LSTM has a cell state, and no other");
         if (lstm_) need(is(*c0, N, H_) && is(*c, N, H_), "the cell states do not fit");
-        for (long i = 0; i < N; ++i) need(words.data()[i] >= 0 && words.data()[i] < V, "words must be in [0, V)");
+        check_ids(words, V, "words must be in [0, V)");
         RecurrentArgs args{};
-        args.T = 1, args.N = args.P = N, args.H = H_, args.K = K_, args.sizes = &N;
+        args.T = 1, args.N = args.P = N, args.U = V, args.H = H_, args.K = K_, args.sizes = &N;
         args.h0 = h0.data(), args.h = h.data(), args.packed = data_.get();
         args.table = table.data(), args.words = data(words);
         if (lstm_) args.c0 = c0->data(), args.c_rows = c->data();
@@ -204,8 +208,8 @@ public:
     }
 
     // Gives the place in `room` where the turned weights begin.
-    long rnn_forward(Ids sizes, In x, In Wx, In Wh, In b, In h0, Out h, OutBytes room, bool bf16) const {
-        RecurrentArgs args = forward_args(1, sizes, x, Wx, Wh, b, h0, h);
+    long rnn_forward(Ids sizes, std::optional<Ids> words, In x, In Wx, In Wh, In b, In h0, Out h, OutBytes room, bool bf16) const {
+        RecurrentArgs args = forward_args(1, sizes, words, x, Wx, Wh, b, h0, h);
         const long begin = begin_of(room, table_->rnn_turned[bf16](args.D, args.H));
         args.turned = room.data() + begin;
         nb::gil_scoped_release release;
@@ -213,9 +217,9 @@ public:
         return begin;
     }
 
-    long lstm_forward(Ids sizes, In x, In Wx, In Wh, In b, In h0, In c0, Out h, Out gates, Out c,
-                      OutBytes room, bool bf16) const {
-        RecurrentArgs args = forward_args(4, sizes, x, Wx, Wh, b, h0, h);
+    long lstm_forward(Ids sizes, std::optional<Ids> words, In x, In Wx, In Wh, In b, In h0, In c0, Out h,
+                      Out gates, Out c, OutBytes room, bool bf16) const {
+        RecurrentArgs args = forward_args(4, sizes, words, x, Wx, Wh, b, h0, h);
         const long begin = begin_of(room, table_->lstm_turned[bf16](args.D, args.H));
         args.turned = room.data() + begin;
         check_kept(args.N, args.P, args.H, c0, gates, c);
@@ -230,7 +234,7 @@ public:
         need(c0.ndim() == 2 && c.ndim() == 2, "c0 and c must have two axes");
         const int64_t size = rows(x);
         const size_t one = 1;
-        RecurrentArgs args = forward_args(4, Ids(&size, 1, &one), x, Wx, Wh, b, h0, h);
+        RecurrentArgs args = forward_args(4, Ids(&size, 1, &one), std::nullopt, x, Wx, Wh, b, h0, h);
         need(args.N == args.P && is(c0, args.N, args.H) && is(c, args.N, args.H), "shapes do not fit");
         const long sizes = args.N;
         args.sizes = &sizes, args.c0 = c0.data(), args.c_rows = c.data();
@@ -238,17 +242,19 @@ public:
         table_->lstm_forward[bf16](args);
     }
 
-    void rnn_backward(Ids sizes, In x, In h0, In h, Bytes turned, In dh, Out dx, Out dWx, Out dWh,
-                      Out db, Out dh0, bool bf16) const {
-        const RecurrentGradArgs args = backward_args(1, sizes, x, h0, h, turned, dh, dx, dWx, dWh, db, dh0);
+    void rnn_backward(Ids sizes, std::optional<Ids> words, In x, In h0, In h, Bytes turned, In dh, Out dx,
+                      Out dWx, Out dWh, Out db, Out dh0, bool bf16) const {
+        const RecurrentGradArgs args =
+            backward_args(1, sizes, words, x, h0, h, turned, dh, dx, dWx, dWh, db, dh0);
         check_turned(turned, table_->rnn_turned[bf16](args.D, args.H));
         nb::gil_scoped_release release;
         table_->rnn_backward[bf16](args);
     }
 
-    void lstm_backward(Ids sizes, In x, In h0, In c0, In h, In gates, In c, Bytes turned, In dh,
-                       Out dx, Out dWx, Out dWh, Out db, Out dh0, Out dc0, bool bf16) const {
-        RecurrentGradArgs args = backward_args(4, sizes, x, h0, h, turned, dh, dx, dWx, dWh, db, dh0);
+    void lstm_backward(Ids sizes, std::optional<Ids> words, In x, In h0, In c0, In h, In gates, In c,
+                       Bytes turned, In dh, Out dx, Out dWx, Out dWh, Out db, Out dh0, Out dc0, bool bf16) const {
+        RecurrentGradArgs args =
+            backward_args(4, sizes, words, x, h0, h, turned, dh, dx, dWx, dWh, db, dh0);
         check_turned(turned, table_->lstm_turned[bf16](args.D, args.H));
         check_kept(args.N, args.P, args.H, c0, gates, c);
         need(is(dc0, args.N, args.H), "dc0 does not fit");
@@ -264,7 +270,7 @@ public:
         need(is(y, P) && is(weights, P) && is(dh, P, H) && is(dw, H + 1, V),
              "shapes do not fit");
         need(V > 0, "the vocabulary is empty");
-        for (long i = 0; i < P; ++i) need(y.data()[i] >= 0 && y.data()[i] < V, "y must be in [0, V)");
+        check_ids(y, V, "y must be in [0, V)");
         CrossEntropyArgs args{P, H, V, h.data(), matrix(w, w_trans, H, V, "w does not fit"),
                               b.data(), weights.data(), data(y), smoothing, 0.0,
                               dh.data(), dw.data()};
@@ -291,7 +297,7 @@ public:
         need(dout.ndim() == 2 && dw.ndim() == 2, "dout and dw must have two axes");
         const long P = rows(dout), D = static_cast<long>(dout.shape(1)), V = rows(dw);
         need(is(ids, P) && is(dw, V, D), "shapes do not fit");
-        for (long i = 0; i < P; ++i) need(ids.data()[i] >= 0 && ids.data()[i] < V, "ids must be in [0, V)");
+        check_ids(ids, V, "ids must be in [0, V)");
         // Counting sort: rows of a word stay in their order, so that sums do not depend on threads.
         std::vector<long> starts(V + 1), order(P);
         for (long i = 0; i < P; ++i) ++starts[ids.data()[i] + 1];
@@ -322,32 +328,40 @@ public:
     }
 
 private:
-    static RecurrentArgs forward_args(long gates, const Ids& sizes, const In& x, const In& Wx,
-                                      const In& Wh, const In& b, const In& h0, const Out& h) {
+    // Tokens of a recurrence: as many as words, each of which is a row of x, or as rows of x.
+    static long tokens(const std::optional<Ids>& words, const In& x, const In& h0) {
         need(x.ndim() == 2 && h0.ndim() == 2, "x and h0 must have two axes");
-        const long P = rows(x), D = static_cast<long>(x.shape(1));
+        if (!words) return rows(x);
+        need(words->ndim() == 1, "words must have one axis");
+        check_ids(*words, rows(x), "words must be rows of x");
+        return rows(*words);
+    }
+
+    static RecurrentArgs forward_args(long gates, const Ids& sizes, const std::optional<Ids>& words,
+                                      const In& x, const In& Wx, const In& Wh, const In& b, const In& h0,
+                                      const Out& h) {
+        const long P = tokens(words, x, h0), U = rows(x), D = static_cast<long>(x.shape(1));
         const long N = rows(h0), H = static_cast<long>(h0.shape(1));
         check_sizes(sizes, N, P);
         need(is(Wx, D, gates * H) && is(Wh, H, gates * H) && is(b, gates * H) && is(h, P, H),
              "shapes do not fit");
-        return {rows(sizes), N, P, D, H, H, data(sizes), x.data(), Wx.data(), Wh.data(), b.data(),
-                h0.data(), nullptr, h.data(), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-                nullptr};
+        return {rows(sizes), N, P, U, D, H, H, data(sizes), x.data(), Wx.data(), Wh.data(), b.data(),
+                h0.data(), nullptr, h.data(), nullptr, nullptr, nullptr, nullptr, nullptr,
+                words ? data(*words) : nullptr, nullptr};
     }
 
-    static RecurrentGradArgs backward_args(long gates, const Ids& sizes, const In& x, const In& h0,
-                                           const In& h, const Bytes& turned, const In& dh,
+    static RecurrentGradArgs backward_args(long gates, const Ids& sizes, const std::optional<Ids>& words,
+                                           const In& x, const In& h0, const In& h, const Bytes& turned, const In& dh,
                                            const Out& dx, const Out& dWx, const Out& dWh,
                                            const Out& db, const Out& dh0) {
-        need(x.ndim() == 2 && h0.ndim() == 2, "x and h0 must have two axes");
-        const long P = rows(x), D = static_cast<long>(x.shape(1));
+        const long P = tokens(words, x, h0), U = rows(x), D = static_cast<long>(x.shape(1));
         const long N = rows(h0), H = static_cast<long>(h0.shape(1)), G = gates * H;
         check_sizes(sizes, N, P);
-        need(is(h, P, H) && is(dh, P, H) && is(dx, P, D) && is(dWx, D, G) && is(dWh, H, G) && is(db, G) &&
+        need(is(h, P, H) && is(dh, P, H) && is(dx, U, D) && is(dWx, D, G) && is(dWh, H, G) && is(db, G) &&
                  is(dh0, N, H),
              "shapes do not fit");
-        return {rows(sizes), N, P, D, H, data(sizes), x.data(), h0.data(), nullptr, h.data(), nullptr,
-                nullptr, dh.data(), turned.data(), dx.data(), dWx.data(), dWh.data(), db.data(),
+        return {rows(sizes), N, P, U, D, H, data(sizes), x.data(), h0.data(), nullptr, h.data(), nullptr,
+                nullptr, dh.data(), words ? data(*words) : nullptr, turned.data(), dx.data(), dWx.data(), dWh.data(), db.data(),
                 dh0.data(), nullptr};
     }
 
@@ -399,6 +413,7 @@ NB_MODULE(_compiled, m) {
     nb::class_<unrolled::PackedCell>(m, "PackedCell")
         .def("step", &unrolled::PackedCell::step, "words"_as_is, "table"_as_is, "h0"_as_is,
              nb::arg("c0").noconvert().none(), "h"_as_is, nb::arg("c").noconvert().none());
+    const auto words = nb::arg("words").noconvert().none();
     nb::class_<Path>(m, "Path")
         .def_prop_ro("name", &Path::name)
         .def("pack", &Path::pack, "w"_as_is, nb::arg("trans"), nb::arg("bf16"))
@@ -406,15 +421,15 @@ NB_MODULE(_compiled, m) {
         .def("product", &Path::product, "a"_as_is, nb::arg("a_trans"), "b"_as_is,
              nb::arg("b_trans"), "c"_as_is, nb::arg("bias").noconvert().none(), nb::arg("accumulate"), nb::arg("bf16"))
         .def("turned_bytes", &Path::turned_bytes, nb::arg("D"), nb::arg("H"), nb::arg("lstm"), nb::arg("bf16"))
-        .def("rnn_forward", &Path::rnn_forward, "sizes"_as_is, "x"_as_is, "Wx"_as_is, "Wh"_as_is,
+        .def("rnn_forward", &Path::rnn_forward, "sizes"_as_is, words, "x"_as_is, "Wx"_as_is, "Wh"_as_is,
              "b"_as_is, "h0"_as_is, "h"_as_is, "room"_as_is, nb::arg("bf16"))
-        .def("lstm_forward", &Path::lstm_forward, "sizes"_as_is, "x"_as_is, "Wx"_as_is, "Wh"_as_is,
+        .def("lstm_forward", &Path::lstm_forward, "sizes"_as_is, words, "x"_as_is, "Wx"_as_is, "Wh"_as_is,
              "b"_as_is, "h0"_as_is, "c0"_as_is, "h"_as_is, "gates"_as_is, "c"_as_is,
              "room"_as_is, nb::arg("bf16"))
-        .def("rnn_backward", &Path::rnn_backward, "sizes"_as_is, "x"_as_is, "h0"_as_is, "h"_as_is,
+        .def("rnn_backward", &Path::rnn_backward, "sizes"_as_is, words, "x"_as_is, "h0"_as_is, "h"_as_is,
              "turned"_as_is, "dh"_as_is, "dx"_as_is, "dWx"_as_is, "dWh"_as_is, "db"_as_is,
              "dh0"_as_is, nb::arg("bf16"))
-        .def("lstm_backward", &Path::lstm_backward, "sizes"_as_is, "x"_as_is, "h0"_as_is, "c0"_as_is,
+        .def("lstm_backward", &Path::lstm_backward, "sizes"_as_is, words, "x"_as_is, "h0"_as_is, "c0"_as_is,
              "h"_as_is, "gates"_as_is, "c"_as_is, "turned"_as_is, "dh"_as_is, "dx"_as_is,
              "dWx"_as_is, "dWh"_as_is, "db"_as_is, "dh0"_as_is, "dc0"_as_is, nb::arg("bf16"))
         .def("cross_entropy", &Path::cross_entropy, "h"_as_is, "w"_as_is, nb::arg("w_trans"),

@@ -7,6 +7,8 @@
 //
 // In the panels of dx and of the steps, every step's rows begin a panel. In those of dW, rows are
 // the steps of the sum; there every step's rows begin at an even one, as bfloat16 units take pairs.
+//
+// Where tokens share rows of x, each row's da are added up first, and dx and dWx are products of the sums.
 #pragma once
 
 #include "cells.hpp"
@@ -38,16 +40,22 @@ struct BackwardJob {
     const Turned turned;
     PackedRows<E> da;             // rows of da, for the steps and for dx
     PackedCols<E> da_cols;        // its columns, for dW
+    PackedRows<E> word_rows;      // the sums of da by words, as rows and as columns
+    PackedCols<E> word_cols;
     PackedRows<E> x_turned, h_turned;
     const float **x_lines, **h_lines;  // the rows that meet da's in dW
+    bool *first_of_word = nullptr, *met = nullptr;  // of tokens as the steps go back; of words
     float *dc, *c0;               // by strips
+    float* by_word = nullptr;     // sums of da, by pairs of strips: (H / 32, U, gates, 32)
     Turns turns;                  // the steps, and one for the state before them
-    long next[3] = {};            // shared work: dx, dWx, dWh
+    long next[4] = {};            // shared work: the sums by words, dWh, dx, dWx
 
     BackwardJob(const RecurrentGradArgs& args_, Scratch& scratch)
         : args(args_), turned(args.D, args.H, args.turned), turns(scratch, args.T + 1, args.H, kGroup) {
         lay_out_steps(scratch);
-        x_turned.reserve(scratch, args.D, da_cols.K);
+        if (args.words) lay_out_words(scratch);
+        find_lines(scratch);
+        x_turned.reserve(scratch, args.D, dinput_cols().K);
         h_turned.reserve(scratch, args.H, da_cols.K);
         const long size = Cell::kHasCell ? strips(args.H) * args.N * kStrip : 0;
         dc = scratch.take<float>(size);
@@ -78,20 +86,39 @@ struct BackwardJob {
         }
         da.places = rows;
         da_cols.places = cols;
-        find_lines(scratch);
     }
+
+    void lay_out_words(Scratch& scratch) {
+        word_rows.reserve(scratch, args.U, depth);
+        word_cols.reserve(scratch, depth, args.U);
+        word_cols.places = da_cols.places;
+        by_word = scratch.take<float>(args.U * depth);
+        first_of_word = scratch.take<bool>(args.P);
+        met = scratch.take<bool>(args.U);
+        std::memset(met, 0, sizeof(bool) * (size_t)args.U);
+        for (long t = args.T - 1; t >= 0; --t)
+            for (long row = steps[t].row; row < steps[t + 1].row; ++row) {
+                bool& before = met[args.words[row]];
+                first_of_word[row] = !before, before = true;
+            }
+    }
+
+    // What meets x and Wx: da, or its sums by words.
+    PackedRows<E>& dinput_rows() { return args.words ? word_rows : da; }
+    PackedCols<E>& dinput_cols() { return args.words ? word_cols : da_cols; }
 
     void find_lines(Scratch& scratch) {
         const long D = args.D, H = args.H, widest = (D > H ? D : H) + 64;
         float* zeros = scratch.take<float>(widest);
         std::memset(zeros, 0, sizeof(float) * (size_t)widest);
-        x_lines = scratch.take<const float*>(da_cols.K);
+        x_lines = scratch.take<const float*>(dinput_cols().K);
         h_lines = scratch.take<const float*>(da_cols.K);
+        for (long k = 0; args.words && k < word_cols.K; ++k) x_lines[k] = k < args.U ? args.x + k * D : zeros;
         for (long t = 0; t < args.T; ++t)
             for (long i = 0; i < steps[t + 1].pair_row - steps[t].pair_row; ++i) {
                 const long k = steps[t].pair_row + i;
                 const bool exists = i < args.sizes[t];
-                x_lines[k] = exists ? args.x + (steps[t].row + i) * D : zeros;
+                if (!args.words) x_lines[k] = exists ? args.x + (steps[t].row + i) * D : zeros;
                 h_lines[k] = !exists  ? zeros
                              : t == 0 ? args.h0 + i * H
                                       : args.h + (steps[t - 1].row + i) * H;
@@ -109,24 +136,29 @@ struct BackwardJob {
         worker.barrier();
         job.go_back(worker, share);
         const long D = args.D, G = kGates * args.H;
-        multiply<E>(worker, job.da, job.turned.wx, {args.dx, D, nullptr, false}, &job.next[0]);
-        multiply<E>(worker, job.x_turned, job.da_cols, {args.dWx, G, nullptr, false}, &job.next[1]);
-        multiply<E>(worker, job.h_turned, job.da_cols, {args.dWh, G, nullptr, false}, &job.next[2]);
+        if (args.words) job.lay_out_sums();
+        multiply<E>(worker, job.h_turned, job.da_cols, {args.dWh, G, nullptr, false}, &job.next[1]);
+        if (args.words) worker.barrier();
+        multiply<E>(worker, job.dinput_rows(), job.turned.wx, {args.dx, D, nullptr, false}, &job.next[2]);
+        multiply<E>(worker, job.x_turned, job.dinput_cols(), {args.dWx, G, nullptr, false}, &job.next[3]);
     }
 
     // Sets to zero what the steps add to, and what they leave out of the panels.
     void start(const Worker& worker, const Share& share) {
         const long H = args.H, whole = H / 32 * 32;
+        const long first = share.first * kGroup, last = at_most(share.last * kGroup, H);
         for (long p = worker.id; whole < H && p < da.panels(); p += worker.count)
             for (int gate = 0; gate < kGates; ++gate)
                 E::pack_a(da.panel(p), gate * width + whole, args.h, 0, false, 0, 32);
-        const long first = share.first * kGroup, last = at_most(share.last * kGroup, H);
         alignas(64) static constexpr float nothing[kStrip] = {};
         for (long k = da_cols.K; k < da_cols.depth; k += 2)
             for (int gate = 0; gate < kGates; ++gate)
                 for (long col = first; col < last; col += kStrip)
                     E::put_b(E::at_b(da_cols.data, da_cols.depth, k, gate * width + col), da_cols.depth,
                              nothing, nothing);
+        for (long word = worker.id; args.words && word < args.U; word += worker.count)
+            for (long col = met[word] ? whole : 0; col < width; col += 32)
+                std::memset(by_word_at(word, col), 0, sizeof(float) * kGates * 32);
         for (int gate = 0; gate < kGates; ++gate)
             for (long col = first; col < last; ++col) args.db[gate * H + col] = 0.0f;
         if (!Cell::kHasCell) return;
@@ -171,9 +203,7 @@ struct BackwardJob {
         for (long r0 = 0; r0 < n; r0 += E::kRows) {
             const int rows = (int)at_most(E::kRows, n - r0);
             const int coming = (int)at_most(rows, after > r0 ? after - r0 : 0);
-            for (int r = 0; r < rows; ++r)
-                for (long j = 0; j < width_here; j += kStrip)
-                    __builtin_prefetch(args.dh + (steps[t].row + r0 + r) * args.H + group * kGroup + j);
+            for (int r = 0; r < rows; ++r) call_in(steps[t].row + r0 + r, group * kGroup, width_here);
             if (coming > 0) multiply_back(t + 1, r0, coming, group, sums);
             for (int q = 0; q < kPanels; ++q)
                 std::memset(sums[q] + coming * E::kCols, 0, sizeof(float) * (size_t)((rows - coming) * E::kCols));
@@ -182,6 +212,15 @@ struct BackwardJob {
                     finish_pair(sums, group, t, r0, r, rows - r > 1, j, db + j * kGates);
         }
         add_db(group, db);
+    }
+
+    // Calls in what a step is going to read of a row beside what follows each other in memory.
+    void call_in(long row, long col, long columns) const {
+        for (long last = col + columns; col < last; col += kStrip) {
+            __builtin_prefetch(args.dh + row * args.H + col);
+            for (int gate = 0; args.words && gate < kGates; ++gate)
+                __builtin_prefetch(by_word_at(args.words[row], col) + gate * 32, 1);
+        }
     }
 
     static const float* sums_at(const Sums& sums, int r, int j) {
@@ -203,6 +242,34 @@ struct BackwardJob {
         const long next_rows = E::size_a(width), next_cols = width / E::kCols * E::size_b(da_cols.depth);
         for (int gate = 0; gate < kGates; ++gate, rows += next_rows, cols += next_cols)
             E::put_both(rows, cols, da_cols.depth, das[0] + gate * kStrip, das[1] + gate * kStrip);
+        for (int i = 0; args.words && i < (both ? 2 : 1); ++i) add_to_word(steps[t].row + sequence + i, col, das[i]);
+    }
+
+    void add_to_word(long row, long col, const float* das) const {
+        float* sums = by_word_at(args.words[row], col);
+        for (int gate = 0; gate < kGates; ++gate, sums += 32, das += kStrip)
+            for (int j = 0; j < kStrip; j += kLanes)
+                store(sums + j, first_of_word[row] ? load(das + j) : load(sums + j) + load(das + j));
+    }
+
+    // From hidden column col on; col + 16 follows, the next gate is 32 numbers away.
+    float* by_word_at(long word, long col) const {
+        return by_word + (col / 32 * args.U + word) * kGates * 32 + col % 32;
+    }
+
+    // The sums by words, as panels of rows and of columns.
+    void lay_out_sums() {
+        constexpr long ld = kGates * 32;
+        for (long item; (item = take(&next[0])) < width / 32;)
+            for (int gate = 0; gate < kGates; ++gate) {
+                const float* sums = by_word_at(0, item * 32) + gate * 32;
+                const long first = gate * width + item * 32;
+                for (long p = 0; p < word_rows.panels(); ++p)
+                    E::pack_a(word_rows.panel(p), first, sums + p * E::kRows * ld, ld, false, (int)word_rows.count(p), 32);
+                for (long col = first; col < first + 32; col += E::kWidth)
+                    E::pack_b(word_cols.panel(col / E::kCols), (int)(col % E::kCols / E::kWidth), 0, sums + col - first,
+                              ld, false, E::kWidth, args.U);
+            }
     }
 
     template <class V>
@@ -252,7 +319,7 @@ struct BackwardJob {
 template <class E, class Cell>
 void recurrent_backward(const RecurrentGradArgs& args) {
     if (args.H == 0) {
-        std::memset(args.dx, 0, sizeof(float) * (size_t)(args.P * args.D));
+        std::memset(args.dx, 0, sizeof(float) * (size_t)(args.U * args.D));
         return;
     }
     Scratch scratch;

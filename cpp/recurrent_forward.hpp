@@ -88,7 +88,7 @@ struct ForwardJob {
     PackedRows<E> x;
     Turns turns;
     typename E::Packed* states[2];  // A panels of the state before and after a step
-    float *gates = nullptr, *c, *bias = nullptr, *c0;   // by strips
+    float *input = nullptr, *c, *bias = nullptr, *c0;   // by strips; input are x's products
 
     ForwardJob(const RecurrentArgs& args_, Scratch& scratch)
         : args(args_), wx(args.D, round_up(args.D, E::kDepth), args.H),
@@ -103,8 +103,9 @@ struct ForwardJob {
         c0 = by_strips ? scratch.take<float>(all * args.N * kStrip) : nullptr;
         if (args.table) return;
         wx.reserve(scratch);
-        x.reserve(scratch, args.P, args.D);
-        gates = args.gates ? args.gates : scratch.take<float>(all * args.P * kGates * kStrip);
+        x.reserve(scratch, args.U, args.D);
+        const bool in_place = args.gates && !args.words;
+        input = in_place ? args.gates : scratch.take<float>(all * args.U * kGates * kStrip);
         bias = scratch.take<float>(all * kGates * kStrip);
     }
 
@@ -173,8 +174,8 @@ struct ForwardJob {
                 }
     }
 
-    // Calls in what `look_up` is going to read of some rows: they lie anywhere, too far apart for the
-    // CPU to foresee.
+    // Calls in what `look_up` is going to read of the table: it lies anywhere, too far apart for the CPU
+    // to foresee.
     void call_in(long row, int rows, long col) const {
         for (int r = 0; r < rows; ++r) {
             const float* from = args.table + args.words[row + r] * kGates * args.H + col;
@@ -183,12 +184,15 @@ struct ForwardJob {
         }
     }
 
-    // 16 columns of each gate of the input's product, from its row of the table.
+    // 16 columns of each gate of the input's product for a token, from the table or from `input`.
     void look_up(float* to, long row, long col) const {
-        const float* from = args.table + args.words[row] * kGates * args.H + col;
-        for (int gate = 0; gate < kGates; ++gate, from += args.H)
+        const float* from = args.table ? args.table + args.words[row] * kGates * args.H + col
+                                       : input + (col / kStrip * args.U + args.words[row]) * kGates * kStrip;
+        const long apart = args.table ? args.H : kStrip;
+        const int valid = (int)(args.table ? at_most(kStrip, args.H - col) : kStrip);
+        for (int gate = 0; gate < kGates; ++gate, from += apart)
             for (int j = 0; j < kStrip; j += kLanes)
-                store(to + gate * kStrip + j, load_some(from + j, (int)at_most(kLanes, args.H - col - j)));
+                store(to + gate * kStrip + j, load_some(from + j, valid - j));
     }
 
     // Sums of a gate in a row of a group's blocks.
@@ -197,7 +201,7 @@ struct ForwardJob {
         return sums[col / E::kCols] + r * E::kCols + col % E::kCols;
     }
 
-    // x Wx + b of the thread's columns, over all rows, into gates.
+    // x Wx + b of the thread's columns, over all rows.
     void take_input(const Share& share) {
         const long together = chunk_rows<E>() / E::kRows;
         for (long p0 = 0; p0 < x.panels(); p0 += together)
@@ -217,7 +221,7 @@ struct ForwardJob {
             const long s = (group * kGroup + j) / kStrip;
             if (s >= strips(args.H)) continue;
             for (int r = 0; r < rows; ++r) {
-                float* to = gates + (s * args.P + x.first(p) + r) * kGates * kStrip;
+                float* to = input + (s * args.U + x.first(p) + r) * kGates * kStrip;
                 const float* base = k == 0 ? bias + s * kGates * kStrip : to;
                 for (int gate = 0; gate < kGates; ++gate)
                     for (int i = gate * kStrip; i < (gate + 1) * kStrip; i += kLanes)
@@ -257,8 +261,8 @@ struct ForwardJob {
         const int valid = (int)at_most(kStrip, H - col);
         alignas(64) float own[kRows * kGates * kStrip], own_c[2][kRows * kStrip], next_h[kRows * kStrip];
         ForwardRow at{own, nullptr, nullptr, args.h + row * H + col, H, valid};
-        if (!args.table) at.gates = gates + (s * P + row) * kGates * kStrip;
-        for (int i = 0; args.table && i < kRows; ++i) look_up(own + i * kGates * kStrip, row + i, col);
+        if (args.gates || !args.words) at.gates = (args.gates ? args.gates : input) + (s * P + row) * kGates * kStrip;
+        for (int i = 0; args.words && i < kRows; ++i) look_up(at.gates + i * kGates * kStrip, row + i, col);
         if (Cell::kHasCell && args.c_rows) {
             at.prev_c = own_c[0], at.c = own_c[1];
             for (int i = 0; i < kStrip; i += kLanes)
@@ -280,7 +284,7 @@ struct ForwardJob {
 
 template <class E, class Cell>
 void recurrent_forward(const RecurrentArgs& args) {
-    if (args.H == 0 || args.P == 0) return;
+    if (args.H == 0 || (args.P == 0 && !args.turned)) return;
     Scratch scratch;
     ForwardJob<E, Cell> job(args, scratch);
     unrolled::run_region(&ForwardJob<E, Cell>::run, &job);

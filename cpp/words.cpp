@@ -24,6 +24,21 @@ bool within(Ids<Id> ids, int64_t size) {
     return std::all_of(begin, begin + ids.size(), [size](Id id) { return id >= 0 && id < size; });
 }
 
+// The ids (P) that there are, in order, to `values`; the place of each among them to `places` (P). Gives how
+// many there are.
+template <class Id>
+long distinct(Ids<Id> ids, int64_t size, OutIds values, OutIds places) {
+    if (values.size() != ids.size() || places.size() != ids.size()) throw nb::value_error("there must be room for all");
+    if (!within<Id>(ids, size)) throw nb::value_error("ids must lie in [0, size)");
+    std::vector<int64_t> place(static_cast<size_t>(size), -1);
+    for (size_t i = 0; i < ids.size(); ++i) place[ids.data()[i]] = 0;
+    int64_t count = 0;
+    for (int64_t id = 0; id < size; ++id)
+        if (place[id] == 0) values.data()[count] = id, place[id] = count++;
+    for (size_t i = 0; i < ids.size(); ++i) places.data()[i] = place[ids.data()[i]];
+    return count;
+}
+
 // Captions (N, T + 1), longest first (order), those that are there at each step (sizes), and of each of
 // these the word that is read and the one that is said. Gives the steps and words there are, and how
 // many of those said are not null. There is room for T steps and N T words.
@@ -59,6 +74,8 @@ std::tuple<long, long, long> pack_captions(Ids<Id> captions, int64_t null, OutId
 template <class Id>
 void bind(nb::module_& m) {
     m.def("within", &within<Id>, nb::arg("ids").noconvert(), nb::arg("size"));
+    m.def("distinct", &distinct<Id>, nb::arg("ids").noconvert(), nb::arg("size"), nb::arg("values").noconvert(),
+          nb::arg("places").noconvert());
     m.def("pack_captions", &pack_captions<Id>, nb::arg("captions").noconvert(), nb::arg("null"),
           nb::arg("order").noconvert(), nb::arg("sizes").noconvert(), nb::arg("read").noconvert(),
           nb::arg("said").noconvert());

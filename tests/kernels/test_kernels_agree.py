@@ -142,19 +142,22 @@ def close(got, want, tolerance, least=0.2):
     assert np.abs(got - want).max(initial=0) <= tolerance * size
 
 
-def check_layer(cell, rng, lengths, D, H, precision, weight=1.0):
+def check_layer(cell, rng, lengths, D, H, precision, weight=1.0, words=None):
+    """Hold a recurrence to its text; with words, tokens are drawn from so many rows of x."""
     gates = {"rnn": 1, "lstm": 4}[cell]
     order = layers.pack_lengths(np.array(lengths, dtype=int))
     N, P, G = len(lengths), len(order.step), gates * H
-    x, h0, Wx, Wh, b = draw(rng, (P, D), (N, H), (D, G), (H, G), (G,))
+    tokens = None if words is None else rng.integers(0, words, P)
+    x, h0, Wx, Wh, b = draw(rng, (words or P, D), (N, H), (D, G), (H, G), (G,))
     Wx, Wh = Wx * np.float32(weight / np.sqrt(D)), Wh * np.float32(weight / np.sqrt(H))
     (dh,) = draw(rng, (P, H))
     forward = getattr(layers, f"{cell}_packed_forward")
     backward = getattr(layers, f"{cell}_packed_backward")
     messy = [scrambled(rng, a) for a in (x, h0, Wx, Wh)]
-    got_h, cache = forward(*messy, b, order.batch_sizes, precision=precision)
+    sizes = order.batch_sizes
+    got_h, cache = forward(*messy, b, sizes, tokens=tokens, precision=precision)
     got = backward(scrambled(rng, dh), cache)
-    want_h, wide_cache = forward(*wide(x, h0, Wx, Wh, b), order.batch_sizes)
+    want_h, wide_cache = forward(*wide(x, h0, Wx, Wh, b), sizes, tokens=tokens)
     want = backward(dh.astype(np.float64), wide_cache)
     T = max(lengths, default=0)
     # Each step adds its own rounding to what it hands on; weights of norm ~1 keep that from
@@ -162,7 +165,7 @@ def check_layer(cell, rng, lengths, D, H, precision, weight=1.0):
     unit = EPS if precision == "float32" else 2.0**-8
     tolerance = unit * 8 * (T + 2)
     close(got_h, want_h, tolerance)
-    # Where all units are saturated, 1 - h^2 is small and its rounding is still that of h, one EPS or
+    # Where all units are saturated, 1 - h^2 is small and its rounding is still that of h, an EPS or
     # two: what reaches a weight is off by that share of dh x, however small it is itself.
     reach = np.abs(dh).max(initial=0) * max(np.abs(a).max(initial=1) for a in (x, h0))
     for ours, theirs in zip(got, want, strict=True):
@@ -178,9 +181,10 @@ def check_layer(cell, rng, lengths, D, H, precision, weight=1.0):
     H=widths,
     seed=seeds,
     precision=precisions,
+    words=st.one_of(st.none(), st.integers(1, 70)),
 )
-def test_recurrence(path, cell, lengths, D, H, seed, precision):
-    check_layer(cell, np.random.default_rng(seed), lengths, D, H, precision)
+def test_recurrence(path, cell, lengths, D, H, seed, precision, words):
+    check_layer(cell, np.random.default_rng(seed), lengths, D, H, precision, words=words)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
@@ -196,6 +200,7 @@ def test_recurrence_whose_sums_are_deeper_than_a_block(path, cell, precision):
     rng = np.random.default_rng(5)
     H = {"rnn": 530, "lstm": 140}[cell]  # all gates: beyond 512
     check_layer(cell, rng, [3, 3, 2, 1] + [1] * 31, 9, H, precision)
+    check_layer(cell, rng, [3, 3, 2, 1] + [1] * 31, 9, H, precision, words=21)
 
 
 @pytest.mark.parametrize("threads", [1, 3, 5])
@@ -205,6 +210,7 @@ def test_recurrence_of_fewer_columns_than_threads_could_lay_out(path, cell, thre
     try:
         for H in (1, 40, 65):  # stretches of 32
             check_layer(cell, np.random.default_rng(H), [3, 2, 2], 70, H, "float32")
+            check_layer(cell, np.random.default_rng(H), [3, 2, 2], 70, H, "float32", words=4)
     finally:
         choice.extension().set_threads(2)
 
@@ -213,10 +219,21 @@ def test_turned_weights_are_held_to_their_size(path):
     x, Wx, b = np.ones((1, 2), np.float32), np.ones((2, 2), np.float32), np.ones(2, np.float32)
     sizes, room = np.array([1]), np.empty(7, np.uint8)
     with pytest.raises(ValueError, match="room for the turned weights"):
-        path.rnn_forward(sizes, x, Wx, Wx, b, x, x.copy(), room, False)
+        path.rnn_forward(sizes, None, x, Wx, Wx, b, x, x.copy(), room, False)
     grads = [np.empty_like(a) for a in (x, Wx, Wx, b, x)]
     with pytest.raises(ValueError, match="turned weights do not fit"):
-        path.rnn_backward(sizes, x, x, x, room, x, *grads, False)
+        path.rnn_backward(sizes, None, x, x, x, room, x, *grads, False)
+
+
+@pytest.mark.parametrize("words", [[-1], [1], [[0]]])
+def test_tokens_are_held_to_the_rows_there_are(path, words):
+    x, Wx, b = np.ones((1, 2), np.float32), np.ones((2, 2), np.float32), np.ones(2, np.float32)
+    layout, room = (np.array([1]), np.array(words)), np.empty(9, np.uint8)
+    with pytest.raises(ValueError, match="words must"):
+        path.rnn_forward(*layout, x, Wx, Wx, b, x, x.copy(), room, False)
+    grads = [np.empty_like(a) for a in (x, Wx, Wx, b, x)]
+    with pytest.raises(ValueError, match="words must"):
+        path.rnn_backward(*layout, x, x, x, room, x, *grads, False)
 
 
 def test_lstm_carries_the_cell_state_both_ways(path):

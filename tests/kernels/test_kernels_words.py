@@ -60,6 +60,29 @@ def test_only_captions_that_end_once_are_packed_by_the_extension():
 
 @given(
     ids=hnp.arrays(
+        st.sampled_from([np.int64, np.int32, np.int16]),
+        st.integers(0, 12),
+        elements=st.integers(0, 6),
+    )
+)
+def test_ids_that_there_are(ids):
+    for each in (ids, ids[::2]):
+        values, places = kernels.distinct(each, 7)
+        want = np.unique(each, return_inverse=True)
+        np.testing.assert_array_equal(values, want[0])
+        np.testing.assert_array_equal(places, want[1])
+
+
+def test_ids_beyond_the_last_are_refused_before_anything_is_written():
+    room = np.zeros(2, np.int64)
+    with pytest.raises(ValueError, match="ids must lie in"):
+        choice.extension().distinct(np.array([0, 7]), 7, room, room.copy())
+    with pytest.raises(ValueError, match="room for all"):
+        choice.extension().distinct(np.array([0, 1, 2]), 7, room, room.copy())
+
+
+@given(
+    ids=hnp.arrays(
         st.sampled_from([np.int64, np.int32, np.uint8, np.uint64]),
         hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
         elements=st.integers(0, 9),

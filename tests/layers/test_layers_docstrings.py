@@ -81,6 +81,8 @@ class Called:
             return self.floats((2, 5))
         if text.startswith("array like x"):
             return np.empty((2, 5), self.dtype)
+        if text == "(P,) int in [0, U)":  # rows of x, which is made with P of them
+            return self.rng.integers(SIZES["P"], size=SIZES["P"])
         found = re.match(r"\(([^)]*)\)(?: (int|bool or number|float)|)(?:, .*)?$", text)
         assert found, f"a type that is not understood: {text}"
         shape = shape_of(found[1])

@@ -238,6 +238,34 @@ def test_batch_sizes_may_be_a_list_or_an_array(name):
         np.testing.assert_array_equal(call.with_arg("batch_sizes", same)()[0], expected)
 
 
+@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize(
+    ("tokens", "error"),
+    [
+        ([0, 1, 2, 3, 4], ShapeError),  # no array
+        (np.array([[0, 1, 2, 3, 4]]), ShapeError),
+        (np.array([0, 1, 2, 3, 4.0]), DTypeError),
+        (np.array([0, 1, 2, 3, 5]), InputError),  # no row of x
+        (np.array([0, 1, 2, 3, -1]), InputError),
+    ],
+)
+def test_tokens_that_are_no_rows_of_x(name, tokens, error):
+    call = make_call(name)
+    assert len(call.args["x"]) == 5
+    with fails(error, call.forward.__name__, "tokens"):
+        call.forward(*call.args.values(), **call.kwargs, tokens=tokens)
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_batch_sizes_are_those_of_the_tokens(name):
+    call = make_call(name)
+    tokens = np.array([4, 4, 1, 1, 0, 4])
+    with fails(ShapeError, call.forward.__name__, "batch_sizes"):
+        call.forward(*call.args.values(), **call.kwargs, tokens=tokens)
+    longer = call.with_arg("batch_sizes", (2, 2, 2))
+    assert len(longer.forward(*longer.args.values(), **longer.kwargs, tokens=tokens)[0]) == 6
+
+
 @pytest.mark.parametrize(
     ("lengths", "error"),
     [

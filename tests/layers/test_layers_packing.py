@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from cell_images import images_for
 from unrolled import layers
-from unrolled.layers.cells import CELLS
+from unrolled.layers.cells import CELLS, variant
+from unrolled.layers.stack import stacked
 
 D, H = 3, 4
 some_lengths = st.lists(st.integers(0, 5), min_size=0, max_size=5)
@@ -154,6 +155,29 @@ def test_a_cell_steps_as_it_runs_whole_sequences(cell):
     for t in range(T):
         state = CELLS[cell].step(x[:, t], state, *weights)
         assert_close(state[0], h[t * N : (t + 1) * N])
+
+
+@pytest.mark.parametrize("stack", [1, 2])
+@pytest.mark.parametrize("options", [{}, {"layer_norm": True}], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+@settings(deadline=None, max_examples=10)
+@given(lengths=some_lengths, rows=st.integers(1, 7), seed=st.integers(0, 2**32 - 1))
+def test_tokens_that_share_rows_of_x_are_those_rows_again_and_again(
+    cell, options, stack, lengths, rows, seed
+):
+    made = stacked(variant(CELLS[cell], **options), stack)
+    _, batch_sizes, _, step = layers.pack_lengths(np.array(lengths, int))
+    tokens = np.random.default_rng(seed).integers(0, rows, len(step))
+    x, dh, *weights = draw(seed, (rows, D), (len(step), H), *made.shapes(D, H).values())
+    image = images_for(cell, len(lengths), H)
+    h, cache = made.forward(x, image, *weights, batch_sizes, tokens=tokens)
+    dx, *grads = made.backward(dh, cache)
+    want_h, cache = made.forward(x[tokens], image, *weights, batch_sizes)
+    want_dx, *want = made.backward(dh, cache)
+    added = np.zeros_like(x)
+    np.add.at(added, tokens, want_dx)
+    for ours, theirs in zip((h, dx, *grads), (want_h, added, *want), strict=True):
+        assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize(

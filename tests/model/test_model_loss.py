@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cell_images import images_for
 from unrolled import CaptioningRNN
 from unrolled.layers.cells import CELLS
+from unrolled.model import words
 
 D, W, H = 4, 3, 5
 WORDS = {"<NULL>": 0, "<START>": 1, "<END>": 2, "<UNK>": 3, "a": 4, "dog": 5, "runs": 6}
@@ -278,6 +279,36 @@ def test_dropout_is_drawn_from_the_generator_and_only_when_there_is_one(cell_typ
     assert loss(dropping) == loss(plain) == loss(plain, 0)
     assert loss(dropping, 0) == loss(dropping, 0)
     assert len({loss(dropping, seed) for seed in range(4)} | {loss(plain)}) == 5
+
+
+@every_cell
+def test_words_read_once_cost_and_teach_what_words_read_each_time_do(cell_type, monkeypatch):
+    """Also where each is dropped out of in its own way: then none is read for another."""
+    features = features_of(cell_type, len(CAPTIONS))
+    model = model_of(cell_type, dropout=0.4)
+    for seed in (None, 5):
+        results = []
+        for share in (0, 1):
+            monkeypatch.setattr(words, "_FEW", share)
+            rng = None if seed is None else np.random.default_rng(seed)
+            results.append(model.loss(features, CAPTIONS, rng=rng))
+        (loss, grads), (once_loss, once_grads) = results
+        np.testing.assert_allclose(once_loss, loss, rtol=1e-12)
+        for name, gradient in grads.items():
+            np.testing.assert_allclose(once_grads[name], gradient, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("read", "once"), [([4, 4, 5, 6], None), ([6, 4, 4, 6], [4, 6])])
+def test_words_are_read_once_where_half_of_them_come_again(read, once):
+    captions = np.array([[*read, 2]])
+    packed = words.pack_words(captions, 0, np.dtype(np.float64))
+    found, tokens = packed.once(V)
+    if once is None:
+        assert tokens is None
+        np.testing.assert_array_equal(found, read)
+    else:
+        np.testing.assert_array_equal(found, once)
+        np.testing.assert_array_equal(found[tokens], read)
 
 
 @every_cell

@@ -22,7 +22,7 @@ from unrolled.kernels.recurrence import (
     unstripped,
 )
 from unrolled.kernels.vocabulary import CrossEntropy, cross_entropy, top_words
-from unrolled.kernels.words import ids_within, pack_captions
+from unrolled.kernels.words import distinct, ids_within, pack_captions
 
 __all__ = [
     "PATHS",
@@ -35,6 +35,7 @@ __all__ = [
     "adam_step",
     "compiled",
     "cross_entropy",
+    "distinct",
     "embedding_backward",
     "ids_within",
     "kept_buffers",

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.kernels.arrays import counts, rows
+from unrolled.kernels.arrays import counts, integers, rows
 from unrolled.kernels.choice import compiled
 
 Array = NDArray[Any]
@@ -89,6 +89,7 @@ def rnn_forward(
     Wh: Array,
     b: Array,
     batch_sizes: Sequence[int],
+    tokens: Array | None,
     *,
     precision: str,
 ) -> RNNStates:
@@ -96,22 +97,25 @@ def rnn_forward(
 
     Parameters
     ----------
-    x : (P, D) float32
+    x : (P, D) float32, or (U, D) with tokens
     h0 : (N, H) float32
     Wx : (D, H) float32
     Wh : (H, H) float32
     b : (H,) float32
     batch_sizes : T ints
+    tokens : (P,) int, or None
+        The row of x that each token is.
     precision : "float32" or "bfloat16"
 
     Returns
     -------
     RNNStates
     """
-    h = np.empty((len(x), h0.shape[1]), np.float32)
+    h = np.empty((len(x if tokens is None else tokens), h0.shape[1]), np.float32)
     room = _room(Wx.shape[0], h0.shape[1], lstm=False, precision=precision)
     arrays = rows(x), rows(Wx), rows(Wh), rows(b), rows(h0), h, room
-    begin = compiled().rnn_forward(counts(batch_sizes), *arrays, precision == "bfloat16")
+    layout = counts(batch_sizes), _words(tokens)
+    begin = compiled().rnn_forward(*layout, *arrays, precision == "bfloat16")
     return RNNStates(h, room[begin : begin + len(room) - _LINE])
 
 
@@ -121,6 +125,7 @@ def rnn_backward(
     h0: Array,
     states: RNNStates,
     batch_sizes: Sequence[int],
+    tokens: Array | None,
     *,
     precision: str,
 ) -> RNNGrads:
@@ -129,10 +134,11 @@ def rnn_backward(
     Parameters
     ----------
     dh : (P, H) float32
-    x : (P, D) float32
+    x : (P, D) float32, or (U, D)
     h0 : (N, H) float32
     states : RNNStates, from `rnn_forward`
     batch_sizes : T ints
+    tokens : (P,) int, or None
     precision : "float32" or "bfloat16"
 
     Returns
@@ -141,7 +147,8 @@ def rnn_backward(
     """
     grads = _room_for_grads(x, h0, gates=1)
     arrays = rows(x), rows(h0), *states, rows(dh)
-    compiled().rnn_backward(counts(batch_sizes), *arrays, *grads, precision == "bfloat16")
+    layout = counts(batch_sizes), _words(tokens)
+    compiled().rnn_backward(*layout, *arrays, *grads, precision == "bfloat16")
     dx, dWx, dWh, db, dh0 = grads
     return RNNGrads(dx, dh0, dWx, dWh, db)
 
@@ -154,6 +161,7 @@ def lstm_forward(
     Wh: Array,
     b: Array,
     batch_sizes: Sequence[int],
+    tokens: Array | None,
     *,
     precision: str,
 ) -> LSTMStates:
@@ -161,26 +169,29 @@ def lstm_forward(
 
     Parameters
     ----------
-    x : (P, D) float32
+    x : (P, D) float32, or (U, D) with tokens
     h0, c0 : (N, H) float32
     Wx : (D, 4 H) float32
     Wh : (H, 4 H) float32
     b : (4 H,) float32
     batch_sizes : T ints
+    tokens : (P,) int, or None
+        The row of x that each token is.
     precision : "float32" or "bfloat16"
 
     Returns
     -------
     LSTMStates
     """
-    P, H = len(x), h0.shape[1]
+    P, H = len(x if tokens is None else tokens), h0.shape[1]
     strips = -(-H // _STRIP)
     h = np.empty((P, H), np.float32)
     gates = np.empty((strips, P, 4, _STRIP), np.float32)
     c = np.empty((strips, P, _STRIP), np.float32)
     room = _room(Wx.shape[0], H, lstm=True, precision=precision)
     arrays = rows(x), rows(Wx), rows(Wh), rows(b), rows(h0), rows(c0), h, gates, c, room
-    begin = compiled().lstm_forward(counts(batch_sizes), *arrays, precision == "bfloat16")
+    layout = counts(batch_sizes), _words(tokens)
+    begin = compiled().lstm_forward(*layout, *arrays, precision == "bfloat16")
     return LSTMStates(h, gates, c, room[begin : begin + len(room) - _LINE])
 
 
@@ -216,6 +227,7 @@ def lstm_backward(
     c0: Array,
     states: LSTMStates,
     batch_sizes: Sequence[int],
+    tokens: Array | None,
     *,
     precision: str,
 ) -> LSTMGrads:
@@ -225,10 +237,11 @@ def lstm_backward(
     ----------
     dh : (P, H) float32
     dfinal_c : (N, H) float32, or None for zero
-    x : (P, D) float32
+    x : (P, D) float32, or (U, D)
     h0, c0 : (N, H) float32
     states : LSTMStates, from `lstm_forward`
     batch_sizes : T ints
+    tokens : (P,) int, or None
     precision : "float32" or "bfloat16"
 
     Returns
@@ -240,9 +253,14 @@ def lstm_backward(
         dc0[:] = dfinal_c
     grads = _room_for_grads(x, h0, gates=4)
     arrays = rows(x), rows(h0), rows(c0), *states, rows(dh)
-    compiled().lstm_backward(counts(batch_sizes), *arrays, *grads, dc0, precision == "bfloat16")
+    layout = counts(batch_sizes), _words(tokens)
+    compiled().lstm_backward(*layout, *arrays, *grads, dc0, precision == "bfloat16")
     dx, dWx, dWh, db, dh0 = grads
     return LSTMGrads(dx, dh0, dWx, dWh, db, dc0)
+
+
+def _words(tokens: Array | None) -> Array | None:
+    return None if tokens is None else integers(tokens)
 
 
 def _room(D: int, H: int, *, lstm: bool, precision: str) -> Array:
@@ -253,6 +271,6 @@ def _room(D: int, H: int, *, lstm: bool, precision: str) -> Array:
 
 def _room_for_grads(x: Array, h0: Array, gates: int) -> tuple[Array, ...]:
     """Give dx, dWx, dWh, db and dh0, not filled."""
-    (P, D), (N, H) = x.shape, h0.shape
-    shapes = (P, D), (D, gates * H), (H, gates * H), (gates * H,), (N, H)
+    D, (N, H) = x.shape[1], h0.shape
+    shapes = x.shape, (D, gates * H), (H, gates * H), (gates * H,), (N, H)
     return tuple(np.empty(shape, np.float32) for shape in shapes)

@@ -39,6 +39,28 @@ def ids_within(ids: Array, size: int) -> bool:
     return ids.size == 0 or (int(ids.min()) >= 0 and int(ids.max()) < size)
 
 
+def distinct(ids: Array, size: int) -> tuple[Array, Array]:
+    """Find the ids that there are.
+
+    Parameters
+    ----------
+    ids : (P,) int in [0, size)
+    size : int
+
+    Returns
+    -------
+    values : (U,) int
+        In order.
+    places : (P,) int
+        Of each id among them: ``values[places]`` are the ids.
+    """
+    if not _taken(ids):
+        values, places = np.unique(ids, return_inverse=True)
+        return values, places
+    values, places = (np.empty(len(ids), np.int64) for _ in range(2))
+    return values[: extension().distinct(ids, size, values, places)], places
+
+
 def pack_captions(captions: Array, null: int) -> PackedCaptions | None:
     """Pack captions up to the last word out that is not null, as `unrolled.layers.packing` does.
 

@@ -167,6 +167,7 @@ def additive_lstm_packed_forward(
     wa: Array,
     batch_sizes: Sequence[int],
     *,
+    tokens: Array | None = None,
     precision: str = "float32",
 ) -> tuple[Array, ComposedCache]:
     r"""LSTM with additive attention over packed sequences (see `unrolled.layers.packing`).
@@ -188,6 +189,8 @@ def additive_lstm_packed_forward(
     wa : (K,) float
     batch_sizes : T ints
         Sequences present at each step, never growing; they add up to P.
+    tokens : (P,) int in [0, U), optional
+        The row of x that each token is, where x is (U, D); otherwise token p is row p.
     precision : "float32" or "bfloat16"
         Of what products with weights multiply where x is float32; see `unrolled.layers.product`.
 
@@ -201,9 +204,9 @@ def additive_lstm_packed_forward(
     ShapeError
         If D, H or K do not match, there is no location, or the batch sizes do not fit.
     DTypeError
-        If the arrays are not of one floating-point dtype, or the batch sizes are no integers.
+        If the arrays are not of one floating-point dtype, or batch sizes or tokens no integers.
     InputError
-        If there is no such precision.
+        If a token is no row of x, or there is no such precision.
 
     References
     ----------
@@ -224,10 +227,10 @@ def additive_lstm_packed_forward(
         wa=(wa, "K"),
     )
     check_locations(where, A)
-    check_batch_sizes(where, batch_sizes, size["N"], size["P"])
+    check_batch_sizes(where, batch_sizes, size["N"], size["P"], tokens)
     check_precision(where, precision)
     weights = Wx, Wh, Wattn, b, Wa, Ua, wa
-    return ADDITIVE.forward(x, A, *weights, batch_sizes, precision=precision)
+    return ADDITIVE.forward(x, A, *weights, batch_sizes, tokens=tokens, precision=precision)
 
 
 def additive_lstm_packed_backward(

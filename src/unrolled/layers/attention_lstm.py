@@ -294,6 +294,7 @@ def attention_lstm_packed_forward(
     b: Array,
     batch_sizes: Sequence[int],
     *,
+    tokens: Array | None = None,
     precision: str = "float32",
 ) -> tuple[Array, ComposedCache]:
     r"""Attention LSTM over packed sequences (see `unrolled.layers.packing`).
@@ -310,6 +311,8 @@ def attention_lstm_packed_forward(
     b : (4 H,) float
     batch_sizes : T ints
         Sequences present at each step, never growing; they add up to P.
+    tokens : (P,) int in [0, U), optional
+        The row of x that each token is, where x is (U, D); otherwise token p is row p.
     precision : "float32" or "bfloat16"
         Of what products with weights multiply where x is float32; see `unrolled.layers.product`.
 
@@ -323,9 +326,9 @@ def attention_lstm_packed_forward(
     ShapeError
         If D or H do not match, there is no location, or the batch sizes do not fit.
     DTypeError
-        If the arrays are not of one floating-point dtype, or the batch sizes are no integers.
+        If the arrays are not of one floating-point dtype, or batch sizes or tokens no integers.
     InputError
-        If there is no such precision.
+        If a token is no row of x, or there is no such precision.
 
     References
     ----------
@@ -343,9 +346,10 @@ def attention_lstm_packed_forward(
         b=(b, "4H"),
     )
     check_locations(where, A)
-    check_batch_sizes(where, batch_sizes, size["N"], size["P"])
+    check_batch_sizes(where, batch_sizes, size["N"], size["P"], tokens)
     check_precision(where, precision)
-    return ATTENTION.forward(x, A, Wx, Wh, Wattn, b, batch_sizes, precision=precision)
+    weights = Wx, Wh, Wattn, b
+    return ATTENTION.forward(x, A, *weights, batch_sizes, tokens=tokens, precision=precision)
 
 
 def attention_lstm_packed_backward(

@@ -48,7 +48,7 @@ class Cell(NamedTuple):
     shapes : ``(D, H) -> {name: shape}``
         Names that begin with b are biases and start at 0, with g gains that start at 1; others are
         weights with the fan-in first.
-    forward : ``(x, image, *weights, batch_sizes, *, precision) -> (h, cache)``, packed
+    forward : ``(x, image, *weights, batch_sizes, *, tokens, precision) -> (h, cache)``, packed
     backward : ``(dh, cache) -> (dx, dimage, *dweights)``, packed
         Where the cell attends, its cache has ``alphas`` and backward takes their ``dalphas=``.
     start : ``(image, *weights) -> state``

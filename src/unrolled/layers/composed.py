@@ -115,7 +115,12 @@ class Composed:
         return shapes
 
     def forward(
-        self, x: Array, image: Array, *arguments: Any, precision: str = "float32"
+        self,
+        x: Array,
+        image: Array,
+        *arguments: Any,
+        tokens: Array | None = None,
+        precision: str = "float32",
     ) -> tuple[Array, ComposedCache]:
         """Go through packed sequences from what the image starts them with.
 
@@ -125,6 +130,8 @@ class Composed:
         image : (N, H) float, or (N, L, H) to attend to
         *arguments : array, and T ints
             The weights, and the batch sizes.
+        tokens : (P,) int, optional
+            The row of x that each token is, where x is (U, D).
         precision : "float32" or "bfloat16"
 
         Returns
@@ -134,7 +141,7 @@ class Composed:
         """
         *weights, batch_sizes = arguments
         start = self._start(image)
-        cache = self.read(x, start, image, weights, batch_sizes, precision=precision)
+        cache = self.read(x, start, image, weights, batch_sizes, tokens=tokens, precision=precision)
         return cache.steps.states[0], cache
 
     def backward(
@@ -168,6 +175,7 @@ class Composed:
         weights: Sequence[Array],
         batch_sizes: Sequence[int],
         *,
+        tokens: Array | None = None,
         precision: str = "float32",
     ) -> ComposedCache:
         """Go through packed sequences from any state.
@@ -180,6 +188,7 @@ class Composed:
             What is attended to, where something is.
         weights : sequence of array
         batch_sizes : T ints
+        tokens : (P,) int, optional
         precision : "float32" or "bfloat16"
 
         Returns
@@ -190,9 +199,16 @@ class Composed:
         scoring, gate = _take(named, self._scoring), _take(named, _GATE if self.gated else ())
         look = looked = None
         if self.scorer is not None:
-            look, looked = looking(A, len(x), self.scorer, scoring, gate, precision)
+            look, looked = looking(A, sum(batch_sizes), self.scorer, scoring, gate, precision)
         steps = read_steps(
-            x, start, self._products(named), self.core, batch_sizes, look=look, precision=precision
+            x,
+            start,
+            self._products(named),
+            self.core,
+            batch_sizes,
+            look=look,
+            tokens=tokens,
+            precision=precision,
         )
         return ComposedCache(steps, looked, scoring, gate)
 

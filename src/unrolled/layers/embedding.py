@@ -79,12 +79,28 @@ def word_embedding_backward(dout: Array, cache: EmbeddingCache) -> Array:
     """
     x, W, out = cache
     check_gradient("word_embedding_backward", "dout", dout, out.shape, out.dtype)
-    if runs_compiled(dout):
-        rows = dout.reshape(x.size, W.shape[1])
-        return kernels.embedding_backward(x.ravel(), rows, len(W))
-    dW = np.zeros_like(W)
-    if x.size:
-        order = np.argsort(x, axis=None, kind="stable")
-        words, starts = np.unique(x.ravel()[order], return_index=True)
-        dW[words] = np.add.reduceat(dout.reshape(x.size, -1)[order], starts, axis=0)
-    return dW
+    return add_up(dout.reshape(x.size, W.shape[1]), x.ravel(), len(W))
+
+
+def add_up(rows: Array, ids: Array, count: int) -> Array:
+    """Add up the rows that have the same id.
+
+    Parameters
+    ----------
+    rows : (P, D) float
+    ids : (P,) int in [0, count)
+    count : int
+
+    Returns
+    -------
+    (count, D), dtype of rows
+        Zero for ids that none has; sums are taken in the order of the rows.
+    """
+    if runs_compiled(rows):
+        return kernels.embedding_backward(ids, rows, count)
+    sums: Array = np.zeros((count, rows.shape[1]), rows.dtype)
+    if ids.size:
+        order = np.argsort(ids, kind="stable")
+        found, starts = np.unique(ids[order], return_index=True)
+        sums[found] = np.add.reduceat(rows[order], starts, axis=0)
+    return sums

@@ -22,6 +22,7 @@ import numpy as np
 
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
 from unrolled.layers.core import Core, CoreBack, CoreStep
+from unrolled.layers.embedding import add_up
 from unrolled.layers.packing import (
     batch_major,
     check_batch_sizes,
@@ -60,7 +61,10 @@ class GRUStepGrads(NamedTuple):
 
 
 class GRUCache(NamedTuple):
-    """What `gru_packed_backward` needs; packed but for h0 and the weights, one row per token."""
+    """What `gru_packed_backward` needs; packed but for h0 and the weights, one row per token.
+
+    With tokens, x is (U, D).
+    """
 
     x: Array
     h0: Array
@@ -70,6 +74,7 @@ class GRUCache(NamedTuple):
     recalled: Array
     h: Array
     batch_sizes: tuple[int, ...]
+    tokens: Array | None = None
     precision: str = "float32"
 
     @property
@@ -252,6 +257,7 @@ def gru_packed_forward(
     bn: Array,
     batch_sizes: Sequence[int],
     *,
+    tokens: Array | None = None,
     precision: str = "float32",
 ) -> tuple[Array, GRUCache]:
     r"""GRU over packed sequences (see `unrolled.layers.packing`).
@@ -268,6 +274,8 @@ def gru_packed_forward(
     bn : (H,) float
     batch_sizes : T ints
         Sequences present at each step, never growing; they add up to P.
+    tokens : (P,) int in [0, U), optional
+        The row of x that each token is, where x is (U, D); otherwise token p is row p.
     precision : "float32" or "bfloat16"
         Of what products multiply where x is float32; see `unrolled.layers.product`.
 
@@ -281,9 +289,9 @@ def gru_packed_forward(
     ShapeError
         If D or H do not match, or the batch sizes do not fit.
     DTypeError
-        If the arrays are not of one floating-point dtype, or the batch sizes are no integers.
+        If the arrays are not of one floating-point dtype, or batch sizes or tokens no integers.
     InputError
-        If there is no such precision.
+        If a token is no row of x, or there is no such precision.
 
     References
     ----------
@@ -299,18 +307,19 @@ def gru_packed_forward(
         b=(b, "3H"),
         bn=(bn, "H"),
     )
-    check_batch_sizes("gru_packed_forward", batch_sizes, size["N"], size["P"])
+    check_batch_sizes("gru_packed_forward", batch_sizes, size["N"], size["P"], tokens)
     check_precision("gru_packed_forward", precision)
     batch_sizes = tuple(map(int, batch_sizes))
     gates = product(x, Wx, b, precision=precision)
-    h, recalled = (np.empty((size["P"], size["H"]), x.dtype) for _ in range(2))
+    gates = gates if tokens is None else gates[tokens]
+    h, recalled = (np.empty((len(gates), size["H"]), x.dtype) for _ in range(2))
     prev_h = h0
     for rows in step_slices(batch_sizes):
         prev_h = prev_h[: rows.stop - rows.start]
         recurrent = product(prev_h, Wh, precision=precision)
         h[rows], recalled[rows] = _cell_forward(gates[rows], recurrent, bn, prev_h)
         prev_h = h[rows]
-    return h, GRUCache(x, h0, Wx, Wh, gates, recalled, h, batch_sizes, precision)
+    return h, GRUCache(x, h0, Wx, Wh, gates, recalled, h, batch_sizes, tokens, precision)
 
 
 def gru_packed_backward(dh: Array, cache: GRUCache) -> GRUGrads:
@@ -337,7 +346,7 @@ def gru_packed_backward(dh: Array, cache: GRUCache) -> GRUGrads:
     ----------
     Cho et al. (2014), section 2.3, with the reset gate after the product.
     """
-    x, h0, Wx, Wh, gates, recalled, h, batch_sizes, precision = cache
+    x, h0, Wx, Wh, gates, recalled, h, batch_sizes, tokens, precision = cache
     check_gradient("gru_packed_backward", "dh", dh, h.shape, h.dtype)
     before = previous_states(h, h0, batch_sizes)
     da, drecurrent = np.empty_like(gates), np.empty_like(gates)
@@ -353,10 +362,11 @@ def gru_packed_backward(dh: Array, cache: GRUCache) -> GRUGrads:
             drecurrent[rows],
         )
         dprev_h[:n] += product(drecurrent[rows], Wh.T, precision=precision)
+    dinput = da if tokens is None else add_up(da, tokens, len(x))
     return GRUGrads(
-        dx=product(da, Wx.T, precision=precision),
+        dx=product(dinput, Wx.T, precision=precision),
         dh0=dprev_h,
-        dWx=product(x.T, da, precision=precision),
+        dWx=product(x.T, dinput, precision=precision),
         dWh=product(before.T, drecurrent, precision=precision),
         db=da.sum(axis=0),
         dbn=drecurrent[:, 2 * h.shape[1] :].sum(axis=0),

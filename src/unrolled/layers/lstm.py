@@ -20,6 +20,7 @@ import numpy as np
 from unrolled import kernels
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
 from unrolled.layers.core import Core, CoreBack, CoreStep
+from unrolled.layers.embedding import add_up
 from unrolled.layers.packing import (
     batch_major,
     check_batch_sizes,
@@ -57,7 +58,7 @@ class LSTMStepGrads(NamedTuple):
 
 
 class LSTMCache(NamedTuple):
-    """What `lstm_packed_backward` needs; x and h are packed, one row per token.
+    """What `lstm_packed_backward` needs; h is packed, and so is x unless there are tokens.
 
     So are gates (P, 4 H) and c (P, H) where NumPy's text ran; compiled kernels keep them by strips,
     and in ``turned`` the weights as the way back reads them, see `unrolled.kernels.recurrence`: it
@@ -73,6 +74,7 @@ class LSTMCache(NamedTuple):
     h: Array
     c: Array
     batch_sizes: tuple[int, ...]
+    tokens: Array | None = None
     precision: str = "float32"
     turned: Array | None = None
 
@@ -292,6 +294,7 @@ def lstm_packed_forward(
     batch_sizes: Sequence[int],
     *,
     c0: Array | None = None,
+    tokens: Array | None = None,
     precision: str = "float32",
 ) -> tuple[Array, LSTMCache]:
     r"""LSTM over packed sequences (see `unrolled.layers.packing`).
@@ -309,6 +312,8 @@ def lstm_packed_forward(
         Sequences present at each step, never growing; they add up to P.
     c0 : (N, H) float, optional
         Cell state before the first step; zero unless given.
+    tokens : (P,) int in [0, U), optional
+        The row of x that each token is, where x is (U, D); otherwise token p is row p.
     precision : "float32" or "bfloat16"
         Of what products multiply where x is float32; see `unrolled.layers.product`.
 
@@ -322,9 +327,9 @@ def lstm_packed_forward(
     ShapeError
         If D or H do not match, or the batch sizes do not fit.
     DTypeError
-        If the arrays are not of one floating-point dtype, or the batch sizes are no integers.
+        If the arrays are not of one floating-point dtype, or batch sizes or tokens no integers.
     InputError
-        If there is no such precision.
+        If a token is no row of x, or there is no such precision.
 
     References
     ----------
@@ -341,17 +346,19 @@ def lstm_packed_forward(
         b=(b, "4H"),
         c0=(c0, "N H"),
     )
-    check_batch_sizes("lstm_packed_forward", batch_sizes, size["N"], size["P"])
+    check_batch_sizes("lstm_packed_forward", batch_sizes, size["N"], size["P"], tokens)
     check_precision("lstm_packed_forward", precision)
     batch_sizes = tuple(map(int, batch_sizes))
     turned = None
     if runs_compiled(x):
-        states = kernels.lstm_forward(x, h0, c0, Wx, Wh, b, batch_sizes, precision=precision)
-        h, gates, c, turned = states
+        h, gates, c, turned = kernels.lstm_forward(
+            x, h0, c0, Wx, Wh, b, batch_sizes, tokens, precision=precision
+        )
     else:
         # Every step's input at once; each step turns its rows into gates.
         gates = product(x, Wx, b, precision=precision)
-        h = np.empty((size["P"], size["H"]), x.dtype)
+        gates = gates if tokens is None else gates[tokens]
+        h = np.empty((len(gates), size["H"]), x.dtype)
         c = np.empty_like(h)
         prev_h, prev_c = h0, c0
         for rows in step_slices(batch_sizes):
@@ -359,7 +366,7 @@ def lstm_packed_forward(
             gates[rows] += product(prev_h[:n], Wh, precision=precision)
             h[rows], c[rows] = _cell_forward(gates[rows], prev_c[:n])
             prev_h, prev_c = h[rows], c[rows]
-    return h, LSTMCache(x, h0, c0, Wx, Wh, gates, h, c, batch_sizes, precision, turned)
+    return h, LSTMCache(x, h0, c0, Wx, Wh, gates, h, c, batch_sizes, tokens, precision, turned)
 
 
 def lstm_packed_backward(
@@ -391,7 +398,7 @@ def lstm_packed_backward(
     ----------
     Greff et al. (2017), appendix A, without peepholes.
     """
-    x, h0, c0, Wx, _, gates, h, c, batch_sizes, precision, turned = cache
+    x, h0, c0, Wx, _, gates, h, c, batch_sizes, tokens, precision, turned = cache
     check_gradient("lstm_packed_backward", "dh", dh, h.shape, h.dtype)
     if dfinal_c is not None:
         check_gradient("lstm_packed_backward", "dfinal_c", dfinal_c, c0.shape, c0.dtype)
@@ -399,12 +406,13 @@ def lstm_packed_backward(
         states = kernels.LSTMStates(h, gates, c, turned)
         return LSTMGrads(
             *kernels.lstm_backward(
-                dh, dfinal_c, x, h0, c0, states, batch_sizes, precision=precision
+                dh, dfinal_c, x, h0, c0, states, batch_sizes, tokens, precision=precision
             )
         )
     da, dprev_h, dprev_c = _loop_backward(dh, dfinal_c, cache)
-    dx = product(da, Wx.T, precision=precision)
-    dWx = product(x.T, da, precision=precision)
+    dinput = da if tokens is None else add_up(da, tokens, len(x))
+    dx = product(dinput, Wx.T, precision=precision)
+    dWx = product(x.T, dinput, precision=precision)
     dWh = product(previous_states(h, h0, batch_sizes).T, da, precision=precision)
     return LSTMGrads(dx, dprev_h, dWx, dWh, da.sum(axis=0), dc0=dprev_c)
 
@@ -413,7 +421,7 @@ def _loop_backward(
     dh: Array, dfinal_c: Array | None, cache: LSTMCache
 ) -> tuple[Array, Array, Array]:
     """Go back through the steps; return da (P, 4 H), dh0 and dc0."""
-    _, h0, c0, _, Wh, gates, _, c, batch_sizes, precision, _ = cache
+    _, h0, c0, _, Wh, gates, _, c, batch_sizes, _, precision, _ = cache
     prev_c, tanh_c, da = previous_states(c, c0, batch_sizes), np.tanh(c), np.empty_like(gates)
     dprev_h = np.zeros_like(h0)
     dprev_c = np.zeros_like(c0) if dfinal_c is None else dfinal_c.copy()

@@ -9,6 +9,10 @@ sequences, then the second tokens of those that have one, and so on::
 
 Every product over a packed array is dense, and does no work that a mask would throw away. A step
 of the recurrence is a slice of rows, and the state of its sequences is the top of the state before.
+
+Where many tokens are the same, as words are, the inputs of a recurrence may be given once each,
+``x`` (U, D), and ``tokens`` (P,) says which row of x each token is: what is multiplied with x, and
+with what comes back to it, is then U rows instead of P.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unrolled.errors import DTypeError, InputError, ShapeError
-from unrolled.layers.arrays import Array, check_shapes
+from unrolled.layers.arrays import Array, check_ids, check_shapes
 
 
 class Packing(NamedTuple):
@@ -95,8 +99,10 @@ def step_slices(batch_sizes: Sequence[int]) -> Iterator[slice]:
         start += size
 
 
-def check_batch_sizes(where: str, batch_sizes: Sequence[int], sequences: int, rows: int) -> None:
-    """Hold batch sizes to N sequences and P packed rows.
+def check_batch_sizes(
+    where: str, batch_sizes: Sequence[int], sequences: int, rows: int, tokens: Array | None = None
+) -> int:
+    """Hold batch sizes to N sequences and P tokens.
 
     Parameters
     ----------
@@ -104,23 +110,38 @@ def check_batch_sizes(where: str, batch_sizes: Sequence[int], sequences: int, ro
         The function that asks, for the message.
     batch_sizes : T ints
     sequences, rows : int
-        N and P.
+        N, and the rows of x: P, unless there are tokens.
+    tokens : (P,) int, optional
+        The row of x that each token is.
+
+    Returns
+    -------
+    int
+        P.
 
     Raises
     ------
     DTypeError
-        If they are not integers.
+        If they, or the tokens, are not integers.
     ShapeError
-        If they are negative, grow, exceed N, or do not add up to P.
+        If they are negative, grow, exceed N, or do not add up to P, or tokens is not (P,).
+    InputError
+        If a token is no row of x.
     """
+    what = "rows of x"
+    if tokens is not None:
+        check_shapes(where, tokens=(tokens, "P"))
+        check_ids(where, tokens, rows, name="tokens")
+        rows, what = len(tokens), "tokens"
     if not all(isinstance(size, (int, np.integer)) for size in batch_sizes):
         raise DTypeError(f"{where}: batch_sizes must be integers, got {tuple(batch_sizes)}")
     sizes = (sequences, *batch_sizes, 0)
     if any(a < b for a, b in itertools.pairwise(sizes)) or sum(batch_sizes) != rows:
         raise ShapeError(
             f"{where}: batch_sizes must never grow, stay within the {sequences} sequences of h0 "
-            f"and add up to the {rows} rows of x, got {tuple(map(int, batch_sizes))}"
+            f"and add up to the {rows} {what}, got {tuple(map(int, batch_sizes))}"
         )
+    return rows
 
 
 def previous_states(h: Array, h0: Array, batch_sizes: Sequence[int]) -> Array:

@@ -16,6 +16,7 @@ import numpy as np
 
 from unrolled.layers.arrays import Array
 from unrolled.layers.core import Core, CoreStep
+from unrolled.layers.embedding import add_up
 from unrolled.layers.layer_norm import LayerNormCache, layer_norm_backward, layer_norm_forward
 from unrolled.layers.packing import last_states, step_slices
 from unrolled.layers.product import product
@@ -42,7 +43,9 @@ class Steps(NamedTuple):
 
     Attributes
     ----------
-    x : (P, D)
+    x : (P, D), or (U, D)
+    tokens : (P,) int, or None
+        The row of x that each token is.
     start : tuple of (N, H)
         The state before the first step.
     weights : Weights
@@ -54,12 +57,14 @@ class Steps(NamedTuple):
     kept : list of T
         What the core kept of each step.
     norm_of_x, norms : LayerNormCache and a list of T of them, or None
+        The first is of the rows of x.
     core : Core
     batch_sizes : tuple of T ints
     precision : str
     """
 
     x: Array
+    tokens: Array | None
     start: tuple[Array, ...]
     weights: Weights
     gates: Array
@@ -100,13 +105,14 @@ def read_steps(
     batch_sizes: Sequence[int],
     *,
     look: Look | None = None,
+    tokens: Array | None = None,
     precision: str = "float32",
 ) -> Steps:
     """Go through the steps.
 
     Parameters
     ----------
-    x : (P, D) float
+    x : (P, D) float, or (U, D) with tokens
     start : sequence of (N, H) float
         The state before the first step.
     weights : Weights
@@ -114,6 +120,8 @@ def read_steps(
     batch_sizes : T ints
     look : callable, optional
         Takes the packed rows of a step and its h, (n, H); returns what stands beside it, (n, H).
+    tokens : (P,) int, optional
+        The row of x that each token is.
     precision : "float32" or "bfloat16"
 
     Returns
@@ -124,8 +132,10 @@ def read_steps(
     Wx, W, b, gx, gh, own = weights
     H = start[0].shape[1]
     gates, norm_of_x = _weigh(x, Wx, b, gx, precision)
-    seen = np.empty((len(x), len(W)), x.dtype)
-    states = tuple(np.empty((len(x), H), x.dtype) for _ in start)
+    gates = gates if tokens is None else gates[tokens]
+    P = len(gates)
+    seen = np.empty((P, len(W)), x.dtype)
+    states = tuple(np.empty((P, H), x.dtype) for _ in start)
     kept, norms, prev = [], [], list(start)
     for rows in step_slices(batch_sizes):
         prev = [member[: rows.stop - rows.start] for member in prev]
@@ -140,8 +150,8 @@ def read_steps(
         kept.append(keep)
         norms.append(norm)
     return Steps(
-        x, tuple(start), weights, gates, seen, states, kept, norm_of_x, norms, core, batch_sizes,
-        precision,
+        x, tokens, tuple(start), weights, gates, seen, states, kept, norm_of_x, norms, core,
+        batch_sizes, precision,
     )  # fmt: skip
 
 
@@ -191,7 +201,8 @@ def unread_steps(
         for total, more in zip((dgh, *down), (dg, *back.dweights), strict=True):
             if total is not None:
                 total += more
-    dinput, dgx = _unweigh(da, steps.norm_of_x)
+    dread = da if steps.tokens is None else add_up(da, steps.tokens, len(steps.x))
+    dinput, dgx = _unweigh(dread, steps.norm_of_x)
     dx = product(dinput, Wx.T, precision=precision)
     dWx = product(steps.x.T, dinput, precision=precision)
     dW = product(steps.seen.T, dproducts, precision=precision)

@@ -16,6 +16,7 @@ import numpy as np
 from unrolled import kernels
 from unrolled.layers.arrays import Array, check_floats, check_gradient, check_shapes
 from unrolled.layers.core import Core, CoreBack, CoreStep
+from unrolled.layers.embedding import add_up
 from unrolled.layers.packing import (
     batch_major,
     check_batch_sizes,
@@ -47,7 +48,7 @@ class RNNStepGrads(NamedTuple):
 
 
 class RNNCache(NamedTuple):
-    """What `rnn_packed_backward` needs; x and h are packed, (P, D) and (P, H).
+    """What `rnn_packed_backward` needs; h is packed, and so is x unless there are tokens.
 
     Compiled kernels leave in ``turned`` the weights as the way back reads them, see
     `unrolled.kernels.recurrence`: it does not see what becomes of Wx and Wh after the way forward.
@@ -59,6 +60,7 @@ class RNNCache(NamedTuple):
     Wh: Array
     h: Array
     batch_sizes: tuple[int, ...]
+    tokens: Array | None = None
     precision: str = "float32"
     turned: Array | None = None
 
@@ -221,6 +223,7 @@ def rnn_packed_forward(
     b: Array,
     batch_sizes: Sequence[int],
     *,
+    tokens: Array | None = None,
     precision: str = "float32",
 ) -> tuple[Array, RNNCache]:
     r"""Tanh recurrence over packed sequences (see `unrolled.layers.packing`).
@@ -236,6 +239,8 @@ def rnn_packed_forward(
     b : (H,) float
     batch_sizes : T ints
         Sequences present at each step, never growing; they add up to P.
+    tokens : (P,) int in [0, U), optional
+        The row of x that each token is, where x is (U, D); otherwise token p is row p.
     precision : "float32" or "bfloat16"
         Of what products multiply where x is float32; see `unrolled.layers.product`.
 
@@ -249,9 +254,9 @@ def rnn_packed_forward(
     ShapeError
         If D or H do not match, or the batch sizes do not fit.
     DTypeError
-        If the arrays are not of one floating-point dtype, or the batch sizes are no integers.
+        If the arrays are not of one floating-point dtype, or batch sizes or tokens no integers.
     InputError
-        If there is no such precision.
+        If a token is no row of x, or there is no such precision.
 
     References
     ----------
@@ -266,20 +271,21 @@ def rnn_packed_forward(
         Wh=(Wh, "H H"),
         b=(b, "H"),
     )
-    check_batch_sizes("rnn_packed_forward", batch_sizes, size["N"], size["P"])
+    check_batch_sizes("rnn_packed_forward", batch_sizes, size["N"], size["P"], tokens)
     check_precision("rnn_packed_forward", precision)
     batch_sizes = tuple(map(int, batch_sizes))
     turned = None
     if runs_compiled(x):
-        h, turned = kernels.rnn_forward(x, h0, Wx, Wh, b, batch_sizes, precision=precision)
+        h, turned = kernels.rnn_forward(x, h0, Wx, Wh, b, batch_sizes, tokens, precision=precision)
     else:
         # Every step's input at once; each step turns its rows into states.
         h = product(x, Wx, b, precision=precision)
+        h = h if tokens is None else h[tokens]
         prev_h = h0
         for rows in step_slices(batch_sizes):
             h[rows] += product(prev_h[: rows.stop - rows.start], Wh, precision=precision)
             prev_h = np.tanh(h[rows], out=h[rows])
-    return h, RNNCache(x, h0, Wx, Wh, h, batch_sizes, precision, turned)
+    return h, RNNCache(x, h0, Wx, Wh, h, batch_sizes, tokens, precision, turned)
 
 
 def rnn_packed_backward(dh: Array, cache: RNNCache) -> RNNGrads:
@@ -306,19 +312,22 @@ def rnn_packed_backward(dh: Array, cache: RNNCache) -> RNNGrads:
     ----------
     Werbos (1990), equations 10 to 12; Goodfellow, Bengio & Courville (2016), section 10.2.2.
     """
-    x, h0, Wx, Wh, h, batch_sizes, precision, turned = cache
+    x, h0, Wx, Wh, h, batch_sizes, tokens, precision, turned = cache
     check_gradient("rnn_packed_backward", "dh", dh, h.shape, h.dtype)
     if turned is not None:
         states = kernels.RNNStates(h, turned)
-        return RNNGrads(*kernels.rnn_backward(dh, x, h0, states, batch_sizes, precision=precision))
+        return RNNGrads(
+            *kernels.rnn_backward(dh, x, h0, states, batch_sizes, tokens, precision=precision)
+        )
     da = 1 - h * h  # tanh' in terms of its output; each step multiplies by what reaches it
     dprev_h = np.zeros_like(h0)
     for rows in reversed([*step_slices(batch_sizes)]):
         n = rows.stop - rows.start
         da[rows] *= dh[rows] + dprev_h[:n]
         dprev_h[:n] = product(da[rows], Wh.T, precision=precision)
-    dx = product(da, Wx.T, precision=precision)
-    dWx = product(x.T, da, precision=precision)
+    dinput = da if tokens is None else add_up(da, tokens, len(x))
+    dx = product(dinput, Wx.T, precision=precision)
+    dWx = product(x.T, dinput, precision=precision)
     dWh = product(previous_states(h, h0, batch_sizes).T, da, precision=precision)
     return RNNGrads(dx, dprev_h, dWx, dWh, da.sum(axis=0))
 

@@ -81,8 +81,8 @@ class _Stack:
         return shapes
 
     def forward(
-        self, x: Array, image: Array, *arguments: Any, precision: str = "float32",
-        drop: Drop = lambda x: (x, None),
+        self, x: Array, image: Array, *arguments: Any, tokens: Array | None = None,
+        precision: str = "float32", drop: Drop = lambda x: (x, None),
     ) -> tuple[Array, StackCache]:  # fmt: skip
         *weights, batch_sizes = arguments
         cache = StackCache([], [])
@@ -90,8 +90,9 @@ class _Stack:
             if cache.layers:
                 x, dropped = drop(x)
                 cache.drops.append(dropped)
+                tokens = None  # a row for each
             start = self._start_of(cell, image)
-            x, kept = cell.forward(x, start, *own, batch_sizes, precision=precision)
+            x, kept = cell.forward(x, start, *own, batch_sizes, tokens=tokens, precision=precision)
             cache.layers.append(kept)
         return x, cache
 

@@ -288,13 +288,16 @@ class CaptioningRNN:
         if not ordered:
             image = image[order // K]
         image, drop_image = self._drop(image, self.feature_dropout, rng)
-        x, embed_cache = word_embedding_forward(words.read, params["W_embed"])
+        # A word that many captions read is multiplied once, unless each reads less of it.
+        dropped = rng is not None and self.dropout > 0
+        read, tokens = (words.read, None) if dropped else words.once(len(params["W_embed"]))
+        x, embed_cache = word_embedding_forward(read, params["W_embed"])
         x, drop_x = self._drop(x, self.dropout, rng)
-        between: dict[str, Any] = {}
+        options: dict[str, Any] = {"tokens": tokens, "precision": precision}
         if self.num_layers > 1:
-            between["drop"] = lambda h: self._drop(h, self.dropout, rng)
+            options["drop"] = lambda h: self._drop(h, self.dropout, rng)
         h, cell_cache = self._cell.forward(
-            x, image, *self._cell_weights(), words.batch_sizes, precision=precision, **between
+            x, image, *self._cell_weights(), words.batch_sizes, **options
         )
         h_out, drop_h = self._drop(words.pick(h), self.dropout, rng)
         loss, dh_out, dW_vocab, db_vocab = vocabulary_loss(

@@ -11,6 +11,8 @@ from unrolled.errors import DTypeError, ShapeError
 from unrolled.layers import pack_lengths
 from unrolled.layers.arrays import Array
 
+_FEW = 0.5  # of the words that are read, those that are not the same
+
 
 class PackedWords(NamedTuple):
     """The words of N captions, P read and C of them answered by a word that counts.
@@ -34,6 +36,25 @@ class PackedWords(NamedTuple):
     said: Array
     weights: Array
     counted: Array | None
+
+    def once(self, size: int) -> tuple[Array, Array | None]:
+        """Give each word that is read once, where that saves more than it costs.
+
+        Parameters
+        ----------
+        size : int
+            V.
+
+        Returns
+        -------
+        words : (U,) int, or (P,)
+        tokens : (P,) int, or None
+            Where each word that is read stands among these; None where they are `read` itself.
+        """
+        words, tokens = kernels.distinct(self.read, size)
+        if len(words) > _FEW * len(tokens):
+            return self.read, None
+        return words, tokens
 
     def pick(self, rows: Array) -> Array:
         """Take the packed rows whose word out counts.
