@@ -41,7 +41,8 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 void check_product(const Kernels& kernels, long M, long N, long K) {
     const Floats a = draw(M * K), b = draw(K * N), bias = draw(N);
     Floats c(M * N);
-    kernels.product[kFloat32]({{a.data(), K, false}, {b.data(), N, false}, M, N, K, c.data(), N, bias.data(), false});
+    kernels.product[kFloat32]({{a.data(), K, false}, {b.data(), N, false}, M, N, K, c.data(), N, bias.data(), false,
+                                nullptr});
     std::vector<double> want(M * N);
     for (long i = 0; i < M; ++i)
         for (long j = 0; j < N; ++j) {
@@ -72,38 +73,57 @@ double lstm_loss(const Floats& x, const Floats& Wx, const Floats& Wh, const Floa
     return loss;
 }
 
-void check_lstm(const Kernels& kernels, long N, long D, long H) {
+// The row of x that each token is.
+Floats rows_of(const Floats& x, const std::vector<long>& tokens, long D) {
+    Floats rows;
+    for (long token : tokens) rows.insert(rows.end(), x.begin() + token * D, x.begin() + (token + 1) * D);
+    return rows;
+}
+
+// N tokens that are rows of U.
+void check_lstm(const Kernels& kernels, long N, long U, long D, long H) {
     const long S = (H + 15) / 16, sizes[] = {N};
-    Floats x = draw(N * D), Wx = draw(D * 4 * H, 0.3f), Wh = draw(H * 4 * H, 0.2f), b = draw(4 * H);
+    Floats x = draw(U * D), Wx = draw(D * 4 * H, 0.3f), Wh = draw(H * 4 * H, 0.2f), b = draw(4 * H);
     const Floats h0 = draw(N * H), c0 = draw(N * H), dh = draw(N * H);
     Floats h(N * H), gates(S * N * 64), c(S * N * 16);
     std::vector<char> turned(kernels.lstm_turned[kFloat32](D, H));
-    kernels.lstm_forward[kFloat32]({1, N, N, D, H, H, sizes, x.data(), Wx.data(), Wh.data(), b.data(), h0.data(),
-                                    c0.data(), h.data(), gates.data(), c.data(), nullptr, nullptr, nullptr, nullptr,
-                                    turned.data()});
+    std::vector<long> tokens(N);
+    for (long n = 0; n < N; ++n) tokens[n] = n % U;
+    const long* words = U == N ? nullptr : tokens.data();
+    RecurrentArgs args{};
+    args.T = 1, args.N = args.P = N, args.U = U, args.D = D, args.H = args.K = H, args.sizes = sizes;
+    args.x = x.data(), args.Wx = Wx.data(), args.Wh = Wh.data(), args.b = b.data(), args.words = words;
+    args.h0 = h0.data(), args.c0 = c0.data(), args.h = h.data(), args.gates = gates.data(), args.c = c.data();
+    args.turned = turned.data();
+    kernels.lstm_forward[kFloat32](args);
     std::vector<double> want(N * H);
-    lstm_loss(x, Wx, Wh, b, h0, c0, dh, N, D, H, &want);
+    lstm_loss(rows_of(x, tokens, D), Wx, Wh, b, h0, c0, dh, N, D, H, &want);
     hold("lstm forward", h, want);
 
-    Floats dx(N * D), dWx(D * 4 * H), dWh(H * 4 * H), db(4 * H), dh0(N * H), dc0(N * H);
-    kernels.lstm_backward[kFloat32]({1, N, N, D, H, sizes, x.data(), h0.data(), c0.data(), h.data(), gates.data(),
-                                     c.data(), dh.data(), turned.data(), dx.data(), dWx.data(), dWh.data(), db.data(),
-                                     dh0.data(), dc0.data()});
+    Floats dx(U * D), dWx(D * 4 * H), dWh(H * 4 * H), db(4 * H), dh0(N * H), dc0(N * H);
+    RecurrentGradArgs back{};
+    back.T = 1, back.N = back.P = N, back.U = U, back.D = D, back.H = H, back.sizes = sizes, back.words = words;
+    back.x = x.data(), back.h0 = h0.data(), back.c0 = c0.data(), back.h = h.data(), back.dh = dh.data();
+    back.gates = gates.data(), back.c = c.data(), back.turned = turned.data();
+    back.dx = dx.data(), back.dWx = dWx.data(), back.dWh = dWh.data(), back.db = db.data();
+    back.dh0 = dh0.data(), back.dc0 = dc0.data();
+    kernels.lstm_backward[kFloat32](back);
+    auto loss = [&] { return lstm_loss(rows_of(x, tokens, D), Wx, Wh, b, h0, c0, dh, N, D, H, nullptr); };
     auto differences = [&](Floats& by, long count) {
         std::vector<double> slopes(count);
         for (long i = 0; i < count; ++i) {
             const float kept = by[i], step = 1.0f / 1024;
             by[i] = kept + step;
             const float above = by[i];
-            const double up = lstm_loss(x, Wx, Wh, b, h0, c0, dh, N, D, H, nullptr);
+            const double up = loss();
             by[i] = kept - step;
             const double width = (double)above - by[i];
-            slopes[i] = (up - lstm_loss(x, Wx, Wh, b, h0, c0, dh, N, D, H, nullptr)) / width;
+            slopes[i] = (up - loss()) / width;
             by[i] = kept;
         }
         return slopes;
     };
-    hold("lstm backward, dx", dx, differences(x, N * D));
+    hold("lstm backward, dx", dx, differences(x, U * D));
     hold("lstm backward, db", db, differences(b, 4 * H));
     dWx.resize(2 * H), dWh.resize(2 * H);
     hold("lstm backward, dWx", dWx, differences(Wx, 2 * H));
@@ -171,7 +191,8 @@ int main() {
     for (int threads : {1, 2}) {
         set_threads(threads);
         check_product(kernels, 37, 29, 600);
-        check_lstm(kernels, 7, 5, 19);
+        check_lstm(kernels, 7, 7, 5, 19);
+        check_lstm(kernels, 7, 3, 5, 19);
         check_packed_step(kernels, 7, 5, 19);
         check_cross_entropy(kernels, 23, 11, 301);
         check_cross_entropy(kernels, 3, 5, 50);

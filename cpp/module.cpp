@@ -208,7 +208,8 @@ public:
     }
 
     // Gives the place in `room` where the turned weights begin.
-    long rnn_forward(Ids sizes, std::optional<Ids> words, In x, In Wx, In Wh, In b, In h0, Out h, OutBytes room, bool bf16) const {
+    long rnn_forward(Ids sizes, std::optional<Ids> words, In x, In Wx, In Wh, In b, In h0, Out h,
+                     OutBytes room, bool bf16) const {
         RecurrentArgs args = forward_args(1, sizes, words, x, Wx, Wh, b, h0, h);
         const long begin = begin_of(room, table_->rnn_turned[bf16](args.D, args.H));
         args.turned = room.data() + begin;
@@ -351,8 +352,8 @@ private:
     }
 
     static RecurrentGradArgs backward_args(long gates, const Ids& sizes, const std::optional<Ids>& words,
-                                           const In& x, const In& h0, const In& h, const Bytes& turned, const In& dh,
-                                           const Out& dx, const Out& dWx, const Out& dWh,
+                                           const In& x, const In& h0, const In& h, const Bytes& turned,
+                                           const In& dh, const Out& dx, const Out& dWx, const Out& dWh,
                                            const Out& db, const Out& dh0) {
         const long P = tokens(words, x, h0), U = rows(x), D = static_cast<long>(x.shape(1));
         const long N = rows(h0), H = static_cast<long>(h0.shape(1)), G = gates * H;
@@ -361,8 +362,8 @@ private:
                  is(dh0, N, H),
              "shapes do not fit");
         return {rows(sizes), N, P, U, D, H, data(sizes), x.data(), h0.data(), nullptr, h.data(), nullptr,
-                nullptr, dh.data(), words ? data(*words) : nullptr, turned.data(), dx.data(), dWx.data(), dWh.data(), db.data(),
-                dh0.data(), nullptr};
+                nullptr, dh.data(), words ? data(*words) : nullptr, turned.data(), dx.data(), dWx.data(),
+                dWh.data(), db.data(), dh0.data(), nullptr};
     }
 
     static void check_turned(const Bytes& turned, size_t bytes) {

@@ -28,7 +28,8 @@ bool within(Ids<Id> ids, int64_t size) {
 // many there are.
 template <class Id>
 long distinct(Ids<Id> ids, int64_t size, OutIds values, OutIds places) {
-    if (values.size() != ids.size() || places.size() != ids.size()) throw nb::value_error("there must be room for all");
+    const bool room = values.size() == ids.size() && places.size() == ids.size();
+    if (!room) throw nb::value_error("there must be room for all");
     if (!within<Id>(ids, size)) throw nb::value_error("ids must lie in [0, size)");
     std::vector<int64_t> place(static_cast<size_t>(size), -1);
     for (size_t i = 0; i < ids.size(); ++i) place[ids.data()[i]] = 0;
