@@ -9,6 +9,7 @@
 namespace {
 
 struct EmulatedTiles {
+    static_assert(kLanes == 16, "a vector is a row of a tile");
     static constexpr int kTiles = 8, kRows = 16, kBytes = 64;
 
     uint8_t palette = 0;
@@ -84,7 +85,7 @@ private:
     static Floats flushed(Floats x) { return where(absolute(x) < 0x1p-126f, x * 0.0f, x); }
 };
 
-inline thread_local EmulatedTiles emulated_tiles;
+thread_local EmulatedTiles emulated_tiles;
 
 }  // namespace
 

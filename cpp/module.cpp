@@ -329,9 +329,8 @@ public:
     }
 
 private:
-    // Tokens of a recurrence: as many as words, each of which is a row of x, or as rows of x.
-    static long tokens(const std::optional<Ids>& words, const In& x, const In& h0) {
-        need(x.ndim() == 2 && h0.ndim() == 2, "x and h0 must have two axes");
+    // The tokens of a recurrence: words, each of which is a row of x, or the rows of x.
+    static long count_tokens(const std::optional<Ids>& words, const In& x) {
         if (!words) return rows(x);
         need(words->ndim() == 1, "words must have one axis");
         check_ids(*words, rows(x), "words must be rows of x");
@@ -341,7 +340,8 @@ private:
     static RecurrentArgs forward_args(long gates, const Ids& sizes, const std::optional<Ids>& words,
                                       const In& x, const In& Wx, const In& Wh, const In& b, const In& h0,
                                       const Out& h) {
-        const long P = tokens(words, x, h0), U = rows(x), D = static_cast<long>(x.shape(1));
+        need(x.ndim() == 2 && h0.ndim() == 2, "x and h0 must have two axes");
+        const long P = count_tokens(words, x), U = rows(x), D = static_cast<long>(x.shape(1));
         const long N = rows(h0), H = static_cast<long>(h0.shape(1));
         check_sizes(sizes, N, P);
         need(is(Wx, D, gates * H) && is(Wh, H, gates * H) && is(b, gates * H) && is(h, P, H),
@@ -355,7 +355,8 @@ private:
                                            const In& x, const In& h0, const In& h, const Bytes& turned,
                                            const In& dh, const Out& dx, const Out& dWx, const Out& dWh,
                                            const Out& db, const Out& dh0) {
-        const long P = tokens(words, x, h0), U = rows(x), D = static_cast<long>(x.shape(1));
+        need(x.ndim() == 2 && h0.ndim() == 2, "x and h0 must have two axes");
+        const long P = count_tokens(words, x), U = rows(x), D = static_cast<long>(x.shape(1));
         const long N = rows(h0), H = static_cast<long>(h0.shape(1)), G = gates * H;
         check_sizes(sizes, N, P);
         need(is(h, P, H) && is(dh, P, H) && is(dx, U, D) && is(dWx, D, G) && is(dWh, H, G) && is(db, G) &&

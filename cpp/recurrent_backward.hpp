@@ -43,7 +43,7 @@ struct BackwardJob {
     PackedRows<E> word_rows;      // the sums of da by words, as rows and as columns
     PackedCols<E> word_cols;
     PackedRows<E> x_turned, h_turned;
-    const float **x_lines, **h_lines;  // the rows that meet da's in dW
+    const float **x_lines, **h_lines;  // the rows that meet da's in dW; of x without words
     bool *first_of_word = nullptr, *met = nullptr;  // of tokens as the steps go back; of words
     float *dc, *c0;               // by strips
     float* by_word = nullptr;     // sums of da, by pairs of strips: (H / 32, U, gates, 32)
@@ -111,14 +111,13 @@ struct BackwardJob {
         const long D = args.D, H = args.H, widest = (D > H ? D : H) + 64;
         float* zeros = scratch.take<float>(widest);
         std::memset(zeros, 0, sizeof(float) * (size_t)widest);
-        x_lines = scratch.take<const float*>(dinput_cols().K);
+        x_lines = scratch.take<const float*>(da_cols.K);
         h_lines = scratch.take<const float*>(da_cols.K);
-        for (long k = 0; args.words && k < word_cols.K; ++k) x_lines[k] = k < args.U ? args.x + k * D : zeros;
         for (long t = 0; t < args.T; ++t)
             for (long i = 0; i < steps[t + 1].pair_row - steps[t].pair_row; ++i) {
                 const long k = steps[t].pair_row + i;
                 const bool exists = i < args.sizes[t];
-                if (!args.words) x_lines[k] = exists ? args.x + (steps[t].row + i) * D : zeros;
+                x_lines[k] = exists && !args.words ? args.x + (steps[t].row + i) * D : zeros;
                 h_lines[k] = !exists  ? zeros
                              : t == 0 ? args.h0 + i * H
                                       : args.h + (steps[t - 1].row + i) * H;
@@ -129,7 +128,10 @@ struct BackwardJob {
         auto& job = *static_cast<BackwardJob*>(self);
         const auto& args = job.args;
         const Share share(worker, args.H, kGroup);
-        job.x_turned.gather(job.x_lines);
+        if (args.words)
+            job.x_turned.pack({args.x, args.D, true});
+        else
+            job.x_turned.gather(job.x_lines);
         job.h_turned.gather(job.h_lines);
         job.start(worker, share);
         job.turns.begin(worker);
@@ -214,7 +216,7 @@ struct BackwardJob {
         add_db(group, db);
     }
 
-    // Calls in what a step is going to read of a row beside what follows each other in memory.
+    // Calls in what a step is going to read and the CPU does not foresee: a row's dh, and its word's sums.
     void call_in(long row, long col, long columns) const {
         for (long last = col + columns; col < last; col += kStrip) {
             __builtin_prefetch(args.dh + row * args.H + col);

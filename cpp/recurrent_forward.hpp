@@ -88,7 +88,7 @@ struct ForwardJob {
     PackedRows<E> x;
     Turns turns;
     typename E::Packed* states[2];  // A panels of the state before and after a step
-    float *input = nullptr, *c, *bias = nullptr, *c0;   // by strips; input are x's products
+    float *input = nullptr, *c, *bias = nullptr, *c0;   // by strips; input: the products of x
 
     ForwardJob(const RecurrentArgs& args_, Scratch& scratch)
         : args(args_), wx(args.D, round_up(args.D, E::kDepth), args.H),

@@ -74,11 +74,13 @@ def test_ids_that_there_are(ids):
 
 
 def test_ids_beyond_the_last_are_refused_before_anything_is_written():
-    room = np.zeros(2, np.int64)
+    values, places = np.full((2, 2), -1)
     with pytest.raises(ValueError, match="ids must lie in"):
-        choice.extension().distinct(np.array([0, 7]), 7, room, room.copy())
+        choice.extension().distinct(np.array([0, 7]), 7, values, places)
     with pytest.raises(ValueError, match="room for all"):
-        choice.extension().distinct(np.array([0, 1, 2]), 7, room, room.copy())
+        choice.extension().distinct(np.array([0, 1, 2]), 7, values, places)
+    assert (values == -1).all()
+    assert (places == -1).all()
 
 
 @given(

@@ -99,6 +99,10 @@ def test_the_gradient_with_words_in_is_numeric():
         assert relative_error(grads[name], numeric_gradient(loss, value)) < 1e-5, name
     with pytest.raises(ShapeError, match=r"words_in must be \(3, 4\), a word for each word out"):
         model.loss(features, captions, words_in=captions)
+    for wrong in (-1, len(VOCAB)):
+        words_in[1, 2] = wrong  # behind the caption's last word, where nothing reads it
+        with pytest.raises(InputError, match=f"words_in holds the id {wrong}"):
+            model.loss(features, captions, words_in=words_in)
 
 
 def test_what_does_not_go_together():

@@ -114,7 +114,7 @@ def rnn_forward(
     h = np.empty((len(x if tokens is None else tokens), h0.shape[1]), np.float32)
     room = _room(Wx.shape[0], h0.shape[1], lstm=False, precision=precision)
     arrays = rows(x), rows(Wx), rows(Wh), rows(b), rows(h0), h, room
-    layout = counts(batch_sizes), _words(tokens)
+    layout = _layout(batch_sizes, tokens)
     begin = compiled().rnn_forward(*layout, *arrays, precision == "bfloat16")
     return RNNStates(h, room[begin : begin + len(room) - _LINE])
 
@@ -147,7 +147,7 @@ def rnn_backward(
     """
     grads = _room_for_grads(x, h0, gates=1)
     arrays = rows(x), rows(h0), *states, rows(dh)
-    layout = counts(batch_sizes), _words(tokens)
+    layout = _layout(batch_sizes, tokens)
     compiled().rnn_backward(*layout, *arrays, *grads, precision == "bfloat16")
     dx, dWx, dWh, db, dh0 = grads
     return RNNGrads(dx, dh0, dWx, dWh, db)
@@ -190,7 +190,7 @@ def lstm_forward(
     c = np.empty((strips, P, _STRIP), np.float32)
     room = _room(Wx.shape[0], H, lstm=True, precision=precision)
     arrays = rows(x), rows(Wx), rows(Wh), rows(b), rows(h0), rows(c0), h, gates, c, room
-    layout = counts(batch_sizes), _words(tokens)
+    layout = _layout(batch_sizes, tokens)
     begin = compiled().lstm_forward(*layout, *arrays, precision == "bfloat16")
     return LSTMStates(h, gates, c, room[begin : begin + len(room) - _LINE])
 
@@ -253,14 +253,15 @@ def lstm_backward(
         dc0[:] = dfinal_c
     grads = _room_for_grads(x, h0, gates=4)
     arrays = rows(x), rows(h0), rows(c0), *states, rows(dh)
-    layout = counts(batch_sizes), _words(tokens)
+    layout = _layout(batch_sizes, tokens)
     compiled().lstm_backward(*layout, *arrays, *grads, dc0, precision == "bfloat16")
     dx, dWx, dWh, db, dh0 = grads
     return LSTMGrads(dx, dh0, dWx, dWh, db, dc0)
 
 
-def _words(tokens: Array | None) -> Array | None:
-    return None if tokens is None else integers(tokens)
+def _layout(batch_sizes: Sequence[int], tokens: Array | None) -> tuple[Array, Array | None]:
+    """Give what the kernels call sizes and words."""
+    return counts(batch_sizes), None if tokens is None else integers(tokens)
 
 
 def _room(D: int, H: int, *, lstm: bool, precision: str) -> Array:

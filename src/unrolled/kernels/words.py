@@ -45,6 +45,7 @@ def distinct(ids: Array, size: int) -> tuple[Array, Array]:
     Parameters
     ----------
     ids : (P,) int in [0, size)
+        The caller has held them to that.
     size : int
 
     Returns

@@ -177,7 +177,7 @@ def additive_lstm_packed_forward(
     Parameters
     ----------
     x : (P, D) float
-        The tokens, time first.
+        The tokens, time first; with ``tokens``, the rows that they share, (U, D).
     A : (N, L, H) float
         What stands at each location, in the order of the packing, longest sequence first.
     Wx : (D, 4 H) float
@@ -202,7 +202,7 @@ def additive_lstm_packed_forward(
     Raises
     ------
     ShapeError
-        If D, H or K do not match, there is no location, or the batch sizes do not fit.
+        If D, H or K do not match, there is no location, or the batch sizes or tokens do not fit.
     DTypeError
         If the arrays are not of one floating-point dtype, or batch sizes or tokens no integers.
     InputError

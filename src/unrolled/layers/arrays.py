@@ -137,7 +137,14 @@ def check_floats(where: str, **arguments: Array) -> np.dtype[Any]:
     return reference.dtype
 
 
-def check_ids(where: str, ids: Array, size: int, *, name: str = "x") -> None:
+def check_ids(
+    where: str,
+    ids: Array,
+    size: int,
+    *,
+    name: str = "x",
+    hint: str = "do the ids and the vocabulary belong together?",
+) -> None:
     """Hold an array to integer ids in ``[0, size)``.
 
     Parameters
@@ -149,6 +156,8 @@ def check_ids(where: str, ids: Array, size: int, *, name: str = "x") -> None:
         Number of ids there are (V, the vocabulary).
     name : str
         The argument's name, for the message.
+    hint : str
+        What the message ends with.
 
     Raises
     ------
@@ -168,7 +177,7 @@ def check_ids(where: str, ids: Array, size: int, *, name: str = "x") -> None:
         low, high = int(ids.min()), int(ids.max())
         raise InputError(
             f"{where}: {name} holds the id {low if low < 0 else high}, "
-            f"but ids must lie in [0, {size}); do the ids and the vocabulary belong together?"
+            f"but ids must lie in [0, {size}); {hint}"
         )
 
 

@@ -302,7 +302,7 @@ def lstm_packed_forward(
     Parameters
     ----------
     x : (P, D) float
-        The tokens, time first.
+        The tokens, time first; with ``tokens``, the rows that they share, (U, D).
     h0 : (N, H) float
         In the order of the packing, longest sequence first.
     Wx : (D, 4 H) float
@@ -325,7 +325,7 @@ def lstm_packed_forward(
     Raises
     ------
     ShapeError
-        If D or H do not match, or the batch sizes do not fit.
+        If D or H do not match, or the batch sizes or tokens do not fit.
     DTypeError
         If the arrays are not of one floating-point dtype, or batch sizes or tokens no integers.
     InputError

@@ -101,7 +101,7 @@ def step_slices(batch_sizes: Sequence[int]) -> Iterator[slice]:
 
 def check_batch_sizes(
     where: str, batch_sizes: Sequence[int], sequences: int, rows: int, tokens: Array | None = None
-) -> int:
+) -> None:
     """Hold batch sizes to N sequences and P tokens.
 
     Parameters
@@ -113,11 +113,6 @@ def check_batch_sizes(
         N, and the rows of x: P, unless there are tokens.
     tokens : (P,) int, optional
         The row of x that each token is.
-
-    Returns
-    -------
-    int
-        P.
 
     Raises
     ------
@@ -131,7 +126,7 @@ def check_batch_sizes(
     what = "rows of x"
     if tokens is not None:
         check_shapes(where, tokens=(tokens, "P"))
-        check_ids(where, tokens, rows, name="tokens")
+        check_ids(where, tokens, rows, name="tokens", hint="each says which row of x a token is")
         rows, what = len(tokens), "tokens"
     if not all(isinstance(size, (int, np.integer)) for size in batch_sizes):
         raise DTypeError(f"{where}: batch_sizes must be integers, got {tuple(batch_sizes)}")
@@ -141,7 +136,6 @@ def check_batch_sizes(
             f"{where}: batch_sizes must never grow, stay within the {sequences} sequences of h0 "
             f"and add up to the {rows} {what}, got {tuple(map(int, batch_sizes))}"
         )
-    return rows
 
 
 def previous_states(h: Array, h0: Array, batch_sizes: Sequence[int]) -> Array:

@@ -276,7 +276,7 @@ class CaptioningRNN:
             If a word id lies outside the vocabulary.
         """
         K = captions_per_image
-        features, N = self._check_batch(features, captions, K)
+        features, N = self._check_batch(features, captions, words_in, K)
         words = pack_words(captions, self._null, self.dtype, weights=weights, words_in=words_in)
         params, precision, order = self.params, self.precision, words.order
 
@@ -289,8 +289,8 @@ class CaptioningRNN:
             image = image[order // K]
         image, drop_image = self._drop(image, self.feature_dropout, rng)
         # A word that many captions read is multiplied once, unless each reads less of it.
-        dropped = rng is not None and self.dropout > 0
-        read, tokens = (words.read, None) if dropped else words.once(len(params["W_embed"]))
+        drops = _drops(self.dropout, rng)
+        read, tokens = (words.read, None) if drops else words.once(len(params["W_embed"]))
         x, embed_cache = word_embedding_forward(read, params["W_embed"])
         x, drop_x = self._drop(x, self.dropout, rng)
         options: dict[str, Any] = {"tokens": tokens, "precision": precision}
@@ -504,7 +504,7 @@ class CaptioningRNN:
 
     def _drop(self, x: Array, rate: float, rng: np.random.Generator | None) -> tuple[Array, Any]:
         """Drop numbers of x while training; the layer's p is the probability to keep."""
-        if rng is None or rate == 0:
+        if not _drops(rate, rng):
             return x, None
         return dropout_forward(x, {"mode": "train", "p": 1 - rate, "rng": rng})
 
@@ -530,7 +530,9 @@ class CaptioningRNN:
         check_floats("CaptioningRNN", model=self.params["W_proj"], features=features)
         return features if self.scaling is None else self.scaling.apply(features)
 
-    def _check_batch(self, features: Array, captions: Array, K: int) -> tuple[Array, int]:
+    def _check_batch(
+        self, features: Array, captions: Array, words_in: Array | None, K: int
+    ) -> tuple[Array, int]:
         features = self._check_features(features)
         size = check_shapes("CaptioningRNN.loss", captions=(captions, "N T"))
         check_count("CaptioningRNN.loss", "captions_per_image", K, least=1)
@@ -547,6 +549,8 @@ class CaptioningRNN:
             )
         V = self.params["W_embed"].shape[0]
         check_ids("CaptioningRNN.loss", captions, V, name="captions")
+        if words_in is not None:
+            check_ids("CaptioningRNN.loss", words_in, V, name="words_in")
         return features, size["N"]
 
 
@@ -558,6 +562,10 @@ def _float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     if found.kind != "f":
         raise DTypeError(f"CaptioningRNN: dtype must be floating point, got {found}")
     return found
+
+
+def _drops(rate: float, rng: np.random.Generator | None) -> bool:
+    return rng is not None and rate > 0
 
 
 def _rows(x: Array) -> Array:

@@ -11,7 +11,7 @@ from unrolled.errors import DTypeError, ShapeError
 from unrolled.layers import pack_lengths
 from unrolled.layers.arrays import Array
 
-_FEW = 0.5  # of the words that are read, those that are not the same
+_FEW = 0.5  # different words, as a share of those read, up to which reading each once pays
 
 
 class PackedWords(NamedTuple):
