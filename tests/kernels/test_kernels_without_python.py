@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def links_statically(folder):
-    """Whether there is a g++ that makes what the check runs, an executable that needs no library."""
+    """Whether there is a g++ that makes an executable which needs no library, as the check does."""
     source = folder / "empty.cpp"
     source.write_text("int main() { return 0; }")
     command = ["g++", "-static", "-pthread", source, "-o", folder / "empty"]

@@ -115,7 +115,7 @@ def of_cell(cell_type, options, tokens=None):
         more = {"dalphas": dhs[1]} if cell.attends else {}
         return tuple(cell.backward(dhs[0], cache, **more))
 
-    # A gradient of rows that tokens share is so large a sum that a small step would show its rounding.
+    # A small step would show rounding, where shared rows meet a norm and a gate.
     return Case(forward, backward, args, h=1e-3, order=4)
 
 
