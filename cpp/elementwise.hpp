@@ -1,6 +1,8 @@
-// Work on single numbers: the word vectors' gradient, Adam's step, and the functions as the tests see
-// them.
+// Work on single numbers: the word vectors' gradient, the gradients' norm, Adam's step, and the functions
+// as the tests see them.
 #pragma once
+
+#include <vector>
 
 #include "kernels.hpp"
 #include "math.hpp"
@@ -40,6 +42,40 @@ struct EmbeddingGradJob {
 inline void embedding_backward(const EmbeddingGradArgs& args) {
     EmbeddingGradJob job{args};
     unrolled::run_region(&EmbeddingGradJob::run, &job);
+}
+
+// Each stretch's sum in float64, then these in their order: whatever the number of threads.
+struct SquaresJob {
+    const float* x;
+    long size;
+    double* sums;
+    long next = 0;
+
+    static void run(void* self, const Worker&) {
+        auto& job = *static_cast<SquaresJob*>(self);
+        for (long item, at; (at = (item = take(&job.next)) * kStretch) < job.size;)
+            job.sums[item] = sum(job.x + at, at_most(kStretch, job.size - at));
+    }
+
+    static double sum(const float* x, long size) {
+        constexpr int kSums = 32;  // at a time, so that none waits for the one before
+        double sums[kSums] = {}, total = 0.0;
+        long i = 0;
+        for (; i + kSums <= size; i += kSums)
+            for (int j = 0; j < kSums; ++j) sums[j] += (double)x[i + j] * x[i + j];
+        for (; i < size; ++i) total += (double)x[i] * x[i];
+        for (double one : sums) total += one;
+        return total;
+    }
+};
+
+inline double sum_of_squares(const float* x, long size) {
+    std::vector<double> sums(ceil_div(size, kStretch));
+    SquaresJob job{x, size, sums.data()};
+    unrolled::run_region(&SquaresJob::run, &job);
+    double total = 0.0;
+    for (double sum : sums) total += sum;
+    return total;
 }
 
 struct AdamJob {

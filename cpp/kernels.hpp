@@ -121,6 +121,7 @@ struct Kernels {
     void (*cross_entropy[kPrecisions])(CrossEntropyArgs&);
     void (*top_words[kPrecisions])(const TopWordsArgs&);
     void (*embedding_backward)(const EmbeddingGradArgs&);
+    double (*sum_of_squares)(const float* x, long size);
     void (*adam)(const AdamArgs&);
     void (*sigmoid)(const float* x, float* y, long size);
     void (*tanh)(const float* x, float* y, long size);

@@ -310,6 +310,11 @@ public:
         table_->embedding_backward(args);
     }
 
+    double sum_of_squares(In x) const {
+        nb::gil_scoped_release release;
+        return table_->sum_of_squares(x.data(), static_cast<long>(x.size()));
+    }
+
     void adam(Out param, In grad, Out m, Out v, float scale, float decay, float shrink, float keep_m,
               float take_m, float keep_v, float take_v, float root_v, float eps, float rate) const {
         const long size = static_cast<long>(param.size());
@@ -443,6 +448,7 @@ NB_MODULE(_compiled, m) {
              "penalty"_as_is, "log_p"_as_is, "words"_as_is, nb::arg("bf16"))
         .def("embedding_backward", &Path::embedding_backward, "ids"_as_is, "dout"_as_is,
              "dw"_as_is)
+        .def("sum_of_squares", &Path::sum_of_squares, "x"_as_is)
         .def("adam", &Path::adam, "param"_as_is, "grad"_as_is, "m"_as_is, "v"_as_is,
              nb::arg("scale"), nb::arg("decay"), nb::arg("shrink"), nb::arg("keep_m"),
              nb::arg("take_m"), nb::arg("keep_v"), nb::arg("take_v"), nb::arg("root_v"),

@@ -28,6 +28,7 @@ void use_engine(unrolled::Kernels& table, unrolled::Precision precision) {
 
 inline void use_elementwise(unrolled::Kernels& table) {
     table.embedding_backward = embedding_backward;
+    table.sum_of_squares = sum_of_squares;
     table.adam = adam;
     table.sigmoid = map<sigmoid>;
     table.tanh = map<tanh>;

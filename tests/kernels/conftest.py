@@ -6,8 +6,7 @@ import pytest
 from compiled_paths import NAMES, find_path
 
 from unrolled import kernels
-from unrolled.kernels import adam as adam_module
-from unrolled.kernels import choice, embedding, packed, products, recurrence, vocabulary
+from unrolled.kernels import choice, embedding, packed, products, recurrence, update, vocabulary
 
 
 @pytest.fixture(params=NAMES, scope="module")
@@ -21,8 +20,8 @@ def path(request):
         packed,
         products,
         recurrence,
+        update,
         vocabulary,
-        adam_module,
         choice,
     ):
         patch.setattr(module, "compiled", lambda: chosen)

@@ -7,6 +7,8 @@ but for the sums, and recurrences by the rounding's own size.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -497,6 +499,27 @@ def test_embedding_gradient(path, P, D, V, seed):
     np.add.at(want, ids, dout)
     np.add.at(size, ids, np.abs(dout))
     assert (np.abs(got - want) <= (P + 1) * EPS * size).all()
+
+
+@quick
+@given(
+    size=st.sampled_from([0, 1, 31, 16384, 40001]),
+    scale=st.sampled_from([1.0, 1e37, 1e-25, 1e-42]),
+    seed=seeds,
+)
+def test_squares_are_added_up_in_float64(path, size, scale, seed):
+    (x,) = draw(np.random.default_rng(seed), (size,), scale=scale)
+    want = math.fsum(float(number) ** 2 for number in x)
+    assert kernels.sum_of_squares(x) == pytest.approx(want, rel=1e-13, abs=0)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_squares_that_are_not_finite_show(path, bad):
+    x = np.ones(40001, np.float32)
+    for place in (0, 20000, 40000):
+        wrong = x.copy()
+        wrong[place] = bad
+        assert not math.isfinite(kernels.sum_of_squares(wrong))
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])

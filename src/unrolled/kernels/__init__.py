@@ -5,7 +5,6 @@ arrays whose shapes the layers have checked, and run only where `compiled` gives
 word ids take any, and say so where they leave them to the text.
 """
 
-from unrolled.kernels.adam import adam_step
 from unrolled.kernels.buffers import kept_buffers, release_buffers
 from unrolled.kernels.choice import PATHS, Status, compiled, status
 from unrolled.kernels.embedding import embedding_backward
@@ -21,6 +20,7 @@ from unrolled.kernels.recurrence import (
     rnn_forward,
     unstripped,
 )
+from unrolled.kernels.update import adam_step, sum_of_squares
 from unrolled.kernels.vocabulary import CrossEntropy, cross_entropy, top_words
 from unrolled.kernels.words import distinct, ids_within, pack_captions
 
@@ -48,6 +48,7 @@ __all__ = [
     "rnn_backward",
     "rnn_forward",
     "status",
+    "sum_of_squares",
     "top_words",
     "unstripped",
 ]

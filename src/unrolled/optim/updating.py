@@ -14,6 +14,7 @@ import numpy as np
 from unrolled import kernels
 from unrolled.errors import DTypeError, InputError, ShapeError
 from unrolled.layers.arrays import Array
+from unrolled.layers.product import runs_compiled
 from unrolled.optim.rules import Adam, Rule
 
 # Weights are handled in stretches that stay in a core's cache: each is read from memory once per
@@ -65,20 +66,26 @@ def global_norm(grads: dict[str, Array]) -> float:
     Pascanu, Mikolov & Bengio (2013), "On the difficulty of training recurrent neural networks",
     algorithm 1.
     """
-    spare = np.empty(_STRETCH)
     total = 0.0
     for name, grad in grads.items():
-        flat = grad.reshape(-1)
-        for start in range(0, flat.size, _STRETCH):
-            stretch = flat[start : start + _STRETCH]
-            squares = spare[: stretch.size]
-            with np.errstate(over="ignore", invalid="ignore"):
-                np.multiply(stretch, stretch, out=squares, dtype=np.float64)
-                part = float(squares.sum())
-            if not math.isfinite(part):
-                raise InputError(_say_where(name, grad))
-            total += part
+        squares = _sum_of_squares(grad.reshape(-1))
+        if not math.isfinite(squares):
+            raise InputError(_say_where(name, grad))
+        total += squares
     return math.sqrt(total)
+
+
+def _sum_of_squares(flat: Array) -> float:
+    if runs_compiled(flat):
+        return kernels.sum_of_squares(np.ascontiguousarray(flat))
+    total, room = 0.0, np.empty(min(_STRETCH, flat.size))
+    for start in range(0, flat.size, _STRETCH):
+        stretch = flat[start : start + _STRETCH]
+        squares = room[: stretch.size]
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.multiply(stretch, stretch, out=squares, dtype=np.float64)
+            total += float(squares.sum())
+    return total
 
 
 def update(
@@ -159,7 +166,7 @@ def _update_one(
 ) -> None:
     """Walk over one flat parameter in stretches; compiled, Adam's is one pass."""
     decoupled = rule.decoupled_decay
-    if isinstance(rule, Adam) and param.dtype == np.float32 and kernels.compiled() is not None:
+    if isinstance(rule, Adam) and runs_compiled(param):
         kernels.adam_step(
             param,
             np.ascontiguousarray(grad),

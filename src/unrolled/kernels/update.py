@@ -1,4 +1,7 @@
-"""One pass of Adam over a flat parameter; the twin of `unrolled.optim.rules.Adam.advance`."""
+"""What an update does with flat arrays: the sum of squares that clipping asks for, one pass of Adam.
+
+They are the twins of loops in `unrolled.optim.updating`, and of `unrolled.optim.rules.Adam.advance`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,21 @@ from numpy.typing import NDArray
 from unrolled.kernels.choice import compiled
 
 Array = NDArray[Any]
+
+
+def sum_of_squares(x: Array) -> float:
+    """Add up the squares, in float64 and in a fixed order.
+
+    Parameters
+    ----------
+    x : (B,) float32 array in C order
+
+    Returns
+    -------
+    float
+    """
+    total: float = compiled().sum_of_squares(x)
+    return total
 
 
 def adam_step(
