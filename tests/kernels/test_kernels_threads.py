@@ -23,14 +23,14 @@ def all_gradients(cell, precision):
     return {"loss": np.asarray(loss)} | grads
 
 
-@pytest.fixture(params=[0, 1], ids=["words read each time", "words read once"])
-def share(request, monkeypatch):
-    monkeypatch.setattr(words, "_FEW", request.param)
+@pytest.fixture(params=[np.inf, 0], ids=["words read each time", "words read once"])
+def reading(request, monkeypatch):
+    monkeypatch.setattr(words, "_SPARED", request.param)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
-@pytest.mark.usefixtures("share")
+@pytest.mark.usefixtures("reading")
 def test_the_number_of_threads_does_not_matter(path, cell, precision):
     extension, _ = find_path(path.name)
     results = []
@@ -42,7 +42,7 @@ def test_the_number_of_threads_does_not_matter(path, cell, precision):
             np.testing.assert_array_equal(other[name], value, err_msg=name)
 
 
-@pytest.mark.usefixtures("share")
+@pytest.mark.usefixtures("reading")
 def test_two_python_threads_may_call_at_once(path):
     want = all_gradients("lstm", "float32")
     got = []

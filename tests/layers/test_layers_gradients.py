@@ -470,5 +470,4 @@ def test_models_with_a_mistake_in_a_layer_are_caught(monkeypatch):
     monkeypatch.setattr(
         "unrolled.model.captioning.word_embedding_backward", _embedding_without_repeats
     )
-    # With dropout: without, words that come again are read once, and none has repeats to lose.
-    assert CASES["CaptioningRNN.loss"]["rnn, dropout"]().max_error() > 100 * TOLERANCE
+    assert CASES["CaptioningRNN.loss"]["rnn"]().max_error() > 100 * TOLERANCE

@@ -288,8 +288,8 @@ def test_words_read_once_cost_and_teach_what_words_read_each_time_do(cell_type, 
     model = model_of(cell_type, dropout=0.4)
     for seed in (None, 5):
         results = []
-        for share in (0, 1):
-            monkeypatch.setattr(words, "_FEW", share)
+        for least in (np.inf, 0):
+            monkeypatch.setattr(words, "_SPARED", least)
             rng = None if seed is None else np.random.default_rng(seed)
             results.append(model.loss(features, CAPTIONS, rng=rng))
         (loss, grads), (once_loss, once_grads) = results
@@ -298,11 +298,19 @@ def test_words_read_once_cost_and_teach_what_words_read_each_time_do(cell_type, 
             np.testing.assert_allclose(once_grads[name], gradient, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize(("read", "once"), [([4, 4, 5, 6], None), ([6, 4, 4, 6], [4, 6])])
-def test_words_are_read_once_where_half_of_them_come_again(read, once):
+@pytest.mark.parametrize(
+    ("read", "width", "once"),
+    [
+        ([6, 4, 4, 6], 199, None),
+        ([6, 4, 4, 6], 200, [4, 6]),  # half come again
+        ([4, 4, 5, 6], 399, None),
+        ([4, 4, 5, 6], 400, [4, 5, 6]),
+    ],
+)
+def test_words_are_read_once_where_that_spares_enough(read, width, once):
     captions = np.array([[*read, 2]])
     packed = words.pack_words(captions, 0, np.dtype(np.float64))
-    found, tokens = packed.once(V)
+    found, tokens = packed.once(V, width)
     if once is None:
         assert tokens is None
         np.testing.assert_array_equal(found, read)

@@ -1,6 +1,6 @@
-"""What an update does with flat arrays: the sum of squares that clipping asks for, one pass of Adam.
+"""What an update does with flat arrays: the sum of squares for clipping, and one pass of Adam.
 
-They are the twins of loops in `unrolled.optim.updating`, and of `unrolled.optim.rules.Adam.advance`.
+They are the twins of what `unrolled.optim.updating` and `unrolled.optim.rules.Adam.advance` do.
 """
 
 from __future__ import annotations

@@ -290,7 +290,7 @@ class CaptioningRNN:
         image, drop_image = self._drop(image, self.feature_dropout, rng)
         # A word that many captions read is multiplied once, unless each reads less of it.
         drops = _drops(self.dropout, rng)
-        read, tokens = (words.read, None) if drops else words.once(len(params["W_embed"]))
+        read, tokens = (words.read, None) if drops else words.once(*params["W_embed"].shape)
         x, embed_cache = word_embedding_forward(read, params["W_embed"])
         x, drop_x = self._drop(x, self.dropout, rng)
         options: dict[str, Any] = {"tokens": tokens, "precision": precision}

@@ -11,7 +11,9 @@ from unrolled.errors import DTypeError, ShapeError
 from unrolled.layers import pack_lengths
 from unrolled.layers.arrays import Array
 
-_FEW = 0.5  # different words, as a share of those read, up to which reading each once pays
+# Numbers of a word's vector that each token must be spared, in the mean, for reading words once to
+# pay: it adds a look-up and a sum for every token, as long as the recurrence is wide.
+_SPARED = 100
 
 
 class PackedWords(NamedTuple):
@@ -37,13 +39,13 @@ class PackedWords(NamedTuple):
     weights: Array
     counted: Array | None
 
-    def once(self, size: int) -> tuple[Array, Array | None]:
+    def once(self, size: int, width: int) -> tuple[Array, Array | None]:
         """Give each word that is read once, where that saves more than it costs.
 
         Parameters
         ----------
-        size : int
-            V.
+        size, width : int
+            V and W, the vocabulary and the word vectors.
 
         Returns
         -------
@@ -52,7 +54,7 @@ class PackedWords(NamedTuple):
             Where each word that is read stands among these; None where they are `read` itself.
         """
         words, tokens = kernels.distinct(self.read, size)
-        if len(words) > _FEW * len(tokens):
+        if (len(tokens) - len(words)) * width < _SPARED * len(tokens):
             return self.read, None
         return words, tokens
 
