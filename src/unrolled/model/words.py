@@ -10,10 +10,12 @@ from unrolled import kernels
 from unrolled.errors import DTypeError, ShapeError
 from unrolled.layers import pack_lengths
 from unrolled.layers.arrays import Array
+from unrolled.layers.product import runs_compiled
 
 # Numbers of a word's vector that each token must be spared, in the mean, for reading words once to
-# pay: it adds a look-up and a sum for every token, as long as the recurrence is wide.
-_SPARED = 100
+# pay: it adds a look-up and a sum for every token, as long as the recurrence is wide. By whether
+# kernels are compiled: NumPy's text sorts tokens for the sums.
+_SPARED = {True: 100, False: 250}
 
 
 class PackedWords(NamedTuple):
@@ -54,7 +56,8 @@ class PackedWords(NamedTuple):
             Where each word that is read stands among these; None where they are `read` itself.
         """
         words, tokens = kernels.distinct(self.read, size)
-        if (len(tokens) - len(words)) * width < _SPARED * len(tokens):
+        least = _SPARED[runs_compiled(self.weights)]
+        if (len(tokens) - len(words)) * width < least * len(tokens):
             return self.read, None
         return words, tokens
 
