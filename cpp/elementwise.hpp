@@ -2,8 +2,6 @@
 // as the tests see them.
 #pragma once
 
-#include <vector>
-
 #include "kernels.hpp"
 #include "math.hpp"
 #include "product.hpp"
@@ -53,8 +51,8 @@ struct SquaresJob {
 
     static void run(void* self, const Worker&) {
         auto& job = *static_cast<SquaresJob*>(self);
-        for (long item, at; (at = (item = take(&job.next)) * kStretch) < job.size;)
-            job.sums[item] = sum(job.x + at, at_most(kStretch, job.size - at));
+        for (long item; (item = take(&job.next)) * kStretch < job.size;)
+            job.sums[item] = sum(job.x + item * kStretch, at_most(kStretch, job.size - item * kStretch));
     }
 
     static double sum(const float* x, long size) {
@@ -70,11 +68,12 @@ struct SquaresJob {
 };
 
 inline double sum_of_squares(const float* x, long size) {
-    std::vector<double> sums(ceil_div(size, kStretch));
-    SquaresJob job{x, size, sums.data()};
+    Scratch scratch;
+    const long stretches = ceil_div(size, kStretch);
+    SquaresJob job{x, size, scratch.take<double>(stretches)};
     unrolled::run_region(&SquaresJob::run, &job);
     double total = 0.0;
-    for (double sum : sums) total += sum;
+    for (long i = 0; i < stretches; ++i) total += job.sums[i];
     return total;
 }
 
