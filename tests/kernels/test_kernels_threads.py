@@ -42,6 +42,16 @@ def test_the_number_of_threads_does_not_matter(path, cell, precision):
             np.testing.assert_array_equal(other[name], value, err_msg=name)
 
 
+def test_the_number_of_threads_does_not_matter_to_the_norm(path):
+    extension, _ = find_path(path.name)
+    x = np.random.default_rng(3).standard_normal(200_001).astype(np.float32)
+    sums = set()
+    for count in (1, 2, 3, 7):
+        extension.set_threads(count)
+        sums |= {kernels.sum_of_squares(x) for _ in range(5)}
+    assert len(sums) == 1
+
+
 @pytest.mark.usefixtures("reading")
 def test_two_python_threads_may_call_at_once(path):
     want = all_gradients("lstm", "float32")
