@@ -12,6 +12,7 @@ import typer
 
 from unrolled.errors import DataError
 from unrolled.jobs.bench import Record, Results
+from unrolled.jobs.bench.cases import has_own_sizes
 from unrolled.jobs.bench.growth import figure
 from unrolled.jobs.bench.results import COMPILED, best
 from unrolled.jobs.bench.tables import Table, growth, tables
@@ -24,6 +25,7 @@ PAGES = {
         "bench-machine",
         "bench-reached",
         "bench-elsewhere",
+        "bench-shapes",
         "bench-growth",
         "bench-all",
     ),
@@ -62,7 +64,8 @@ def report(
 def blocks(results: Results, *, elsewhere: bool = False) -> dict[str, str]:
     """Make the pages' blocks, by their markers: those for which something was measured."""
     made = {}
-    told = replace(results, records=[r for r in results.records if r.part not in DRAWN])
+    told = _only(results, lambda r: r.part not in DRAWN and not has_own_sizes(r.case))
+    own = _only(results, lambda r: r.part == "step" and has_own_sizes(r.case))
     if told.records and elsewhere:
         made["bench-elsewhere"] = f"{machine(told, TIMED)}\n\n{markdown(reached(told))}"
     elif told.records:
@@ -70,11 +73,17 @@ def blocks(results: Results, *, elsewhere: bool = False) -> dict[str, str]:
         made["bench-reached"] = markdown(reached(told))
         made["bench-all"] = "\n\n".join(f"### {t.title}\n\n{markdown(t)}" for t in tables(told))
         made["bench-summary"] = markdown(summary(told))
+    if own.records:
+        made["bench-shapes"] = f"{machine(own, TIMED)}\n\n{markdown(shapes(own))}"
     if results.of(*DRAWN):
         picture = f"![Milliseconds of a step by batch, length and vocabulary]({PICTURE})"
         numbers = markdown(growth(results))
         made["bench-growth"] = f"{picture}\n\n{machine(results, DRAWN)}\n\n{numbers}"
     return made
+
+
+def _only(results: Results, which: Callable[[Record], bool]) -> Results:
+    return replace(results, records=[each for each in results.records if which(each)])
 
 
 def replaced(text: str, marker: str, block: str, where: str) -> str:
@@ -228,6 +237,22 @@ def _measured(record: Record) -> str:
         return f"{record.setting}, {record.units / record.middle:,.0f} a second"
     unit, scale = ("s", 1) if record.part == "epoch" else ("ms", 1e3)
     return f"{record.setting}, {record.middle * scale:.1f} {unit}"
+
+
+def shapes(results: Results) -> Table:
+    """Tell of steps of sizes that are nobody's case: float32 beside float32, best beside best."""
+    pairs = ("unrolled float32", "PyTorch eager float32"), ("unrolled's best", "PyTorch's best")
+    headings = ("case", *pairs[0], "times", *pairs[1], "times")
+    rows = []
+    for case, cell in results.cases("step"):
+        records = results.of("step", case, cell)
+        row = [f"{case} {cell}"]
+        for ours, peer in (("unrolled float32".__eq__, is_eager_float32), (is_compiled, is_torch)):
+            one, other = best(records, ours), best(records, peer)
+            row += [f"{each.middle * 1e3:,.2f} ms" if each else "" for each in (one, other)]
+            row.append(f"{other.middle / one.middle:.2f}x" if one and other else "")
+        rows.append(tuple(row))
+    return Table("", headings, rows)
 
 
 def summary(results: Results) -> Table:

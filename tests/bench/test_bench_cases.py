@@ -21,6 +21,7 @@ from unrolled.jobs.bench.cases import (
     flickr8k_steps,
     made_step,
     product_shapes,
+    shape_of,
 )
 from unrolled.jobs.bench.plan import works
 
@@ -37,6 +38,28 @@ def test_a_made_case_has_its_share_of_valid_words_and_ragged_lengths(name, valid
     assert lengths.max() == shape.T
     assert (captions[np.arange(shape.N), lengths] == 2).all()  # the last word out is <END>
     assert captions.max() < shape.sizes.V
+
+
+def test_sizes_of_ones_own_are_those_of_b_where_they_are_not_given():
+    b = CASES["b"]
+    assert shape_of("b") is b
+    assert shape_of("H=700") == b._replace(sizes=b.sizes._replace(H=700))
+    every = "N=3,T=4,D=5,W=6,H=7,V=8,valid=0.9"
+    assert shape_of(every) == Shape(3, 4, Sizes(5, 6, 7, 8), 0.9)
+    assert shape_of("valid=0.9, V=8,H=7,W=6,D=5,T=4,N=3") == shape_of(every)
+    plan = Plan(parts=("step", "limit"), cases=("a", every))
+    made = {(work.part, work.case): work for work in works(plan)}
+    work = made["step", every]
+    assert (work.sizes, work.captions[0].shape) == ((5, 6, 7, 8), (3, 5))
+    assert work.tokens == pytest.approx(0.9 * 3 * 4, abs=1)
+    assert work.model().params["Wh"].shape == (7, 28)
+    assert made["limit", every].at in product_shapes(work)
+
+
+@pytest.mark.parametrize("smallest", ["N=1,T=2,D=1,W=1,H=1,V=5,valid=0.01", "T=2,valid=1", "V=5"])
+def test_the_smallest_sizes_can_be_done(smallest):
+    work = made_step(smallest, shape_of(smallest), "lstm")
+    assert np.isfinite(work.model().loss(work.features[0], work.captions[0]).loss)
 
 
 def test_flops_are_those_of_every_product_counted_one_by_one():
@@ -146,7 +169,18 @@ def test_growth_is_about_case_b_in_one_thing_at_a_time(quick):
     ("wrong", "words"),
     [
         ({"parts": ("speed",)}, "only must be one of limit, step, memory"),
-        ({"cases": ("e",)}, "case must be one of a, b, c, d, got e"),
+        ({"cases": ("e",)}, "case must be one of a, b, c, d, or .* as N=64,H=1024 .*; got e"),
+        ({"cases": ("a", "K=3")}, "of N, T, D, W, H, V and valid.; got K=3"),
+        ({"cases": ("N=3,T",)}, "got N=3,T"),
+        ({"cases": ("N=2.5",)}, "got N=2.5"),
+        ({"cases": ("N=0",)}, "N=0: T must be at least 2, V at least 5, the others 1"),
+        ({"cases": ("T=1",)}, "T must be at least 2"),
+        ({"cases": ("V=4",)}, "V at least 5"),
+        ({"cases": ("valid=0",)}, r"valid, the share of words, must be in \(0, 1\], got 0.0"),
+        ({"cases": ("valid=nan",)}, "got nan"),
+        ({"cases": ("N=10000,T=1000",)}, "makes arrays of more than 268,435,456 numbers"),
+        ({"cases": ("D=1000000",)}, "makes arrays of more than"),
+        ({"cases": ("V=1000000",)}, "makes arrays of more than"),
         ({"cells": ("gru",)}, "cell must be one of rnn, lstm, got gru"),
         ({"rounds": 0}, "rounds must be at least 1, got 0"),
         ({"threads": 0}, "threads must be from 1 to"),

@@ -30,7 +30,7 @@ QUICK = Plan(parts=("step",), cases=("a",), rounds=2, threads=1)
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Case a, much smaller."""
-    monkeypatch.setattr("unrolled.jobs.bench.plan.CASES", CASES | {"a": SMALL})
+    monkeypatch.setattr("unrolled.jobs.bench.cases.CASES", CASES | {"a": SMALL})
 
 
 def right(work):

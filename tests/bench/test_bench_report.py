@@ -109,13 +109,27 @@ def test_the_pages_have_their_markers():
 GROWTH = [record("unrolled float32", 0.1, part="plot", case="N", at=[n]) for n in (8, 16)]
 
 
+def test_sizes_of_ones_own_have_a_table_of_their_own():
+    own = [replace(each, case="H=7,V=9") for each in RESULTS.records if each.part == "step"]
+    alone = blocks(Results(MACHINE, own))
+    assert alone.keys() == {"bench-shapes"}
+    row = alone["bench-shapes"].splitlines()[-1]
+    assert row == (
+        "| H=7,V=9 lstm | 200.00 ms | 500.00 ms | 2.50x | 100.00 ms | 400.00 ms | 4.00x |"
+    )
+    no_peer = [each for each in own if not each.setting.startswith("torch")]
+    assert blocks(Results(MACHINE, no_peer))["bench-shapes"].endswith("| 100.00 ms |  |  |")
+    both = blocks(Results(MACHINE, [*RESULTS.records, *own]))
+    assert both == blocks(RESULTS) | alone
+
+
 def test_what_was_not_measured_stays_on_the_pages():
     text = blocks(RESULTS)
     assert text.keys() == {"bench-machine", "bench-reached", "bench-all", "bench-summary"}
     assert blocks(Results(MACHINE, GROWTH)).keys() == {"bench-growth"}
     both = blocks(Results(MACHINE, [*RESULTS.records, *GROWTH]))
     assert both == text | blocks(Results(MACHINE, GROWTH))
-    assert set().union(*PAGES.values()) == both.keys() | {"bench-elsewhere"}
+    assert set().union(*PAGES.values()) == both.keys() | {"bench-elsewhere", "bench-shapes"}
 
 
 def test_another_machine_has_a_block_of_its_own_and_the_picture():

@@ -11,7 +11,7 @@ from unrolled.jobs.bench.cases import CASES, Shape, Sizes
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     made = Shape(6, 5, Sizes(8, 16, 16, 40), 0.7)
-    monkeypatch.setattr("unrolled.jobs.bench.plan.CASES", CASES | {"a": made})
+    monkeypatch.setattr("unrolled.jobs.bench.cases.CASES", CASES | {"a": made})
 
 
 def test_it_measures_prints_and_writes(cli, tmp_path):
@@ -30,6 +30,15 @@ def test_it_measures_prints_and_writes(cli, tmp_path):
     assert json.loads(out.read_text())["machine"]["versions"]["numpy"] in said.out
 
 
+def test_it_measures_sizes_of_ones_own(cli, tmp_path):
+    out, own = tmp_path / "bench.json", "N=3,T=4,D=5,W=6,H=7,V=8"
+    plan = ("--threads", 1, "--only", "step", "--rounds", 1, "--setting", "numpy")
+    said = cli("bench", *plan, "--case", own, "--cell", "rnn", "--json", out)
+    assert said.code == 0, said.err
+    assert f"{own} rnn" in said.out
+    assert [record.case for record in Results.read([out]).records] == [own]
+
+
 def test_it_measures_those_who_are_named(cli, tmp_path):
     out = tmp_path / "bench.json"
     named = ("--setting", "numpy", "--setting", "nobody")
@@ -41,7 +50,8 @@ def test_it_measures_those_who_are_named(cli, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--case", "z"], "case must be one of a, b, c, d, got z"),
+        (["--case", "z"], "case must be one of a, b, c, d, or what is other than in b"),
+        (["--case", "H=-1"], "H=-1: T must be at least 2"),
         (["--only", "speed"], "only must be one of"),
         (["--rounds", "0"], "rounds must be at least 1"),
         (["--threads", "4096"], "threads must be from 1 to"),

@@ -24,6 +24,8 @@ unrolled bench --quick
 
 unrolled bench --only step --case a --threads 1 --json bench.json
 
+unrolled bench --only step --case N=64,T=20,D=1280,W=256,H=1024,V=5000,valid=0.6
+
 The peers, PyTorch among them, are in the repository: python -m benchmarks
 
 {ENVIRONMENT_HELP}
@@ -37,7 +39,11 @@ Only = Annotated[
     typer.Option(help="limit, step, decode, epoch, memory or plot; may be given several times."),
 ]
 Cases = Annotated[
-    list[str] | None, typer.Option("--case", help="a, b, c or d; may be given several times.")
+    list[str] | None,
+    typer.Option(
+        "--case",
+        help="a, b, c or d, or b with other sizes, N=64,H=1024; may be given several times.",
+    ),
 ]
 Cells = Annotated[
     list[str] | None, typer.Option("--cell", help="lstm or rnn; may be given several times.")

@@ -56,6 +56,12 @@ CASES = {
     "b": Shape(128, 16, ASSIGNMENT, 0.70),
     "c": Shape(128, 24, Sizes(1280, 512, 512, 8000), 0.55),
 }
+AROUND = CASES["b"]
+"""What the plot varies, and what sizes of one's own are where they are not given."""
+
+LARGEST = 1 << 28
+"""Numbers of an array, which bounds the sizes that may be asked for: 1 GiB in float32."""
+
 REAL = "d"
 """The case of Flickr8k's own minibatches."""
 
@@ -165,6 +171,62 @@ def made_step(name: str, shape: Shape, cell: str) -> Work:
     captions = _captions(lengths, shape.T, shape.sizes.V, rng)
     features = _features(shape.N, shape.sizes.D, rng)
     return Work("step", "step", name, cell, shape.sizes, (features,), (captions,))
+
+
+def shape_of(case: str) -> Shape:
+    """Say what a made case is.
+
+    Parameters
+    ----------
+    case : str
+        Of `CASES`, or what is other than in `AROUND`: ``H=1024,V=5000,valid=0.9``.
+
+    Returns
+    -------
+    Shape
+
+    Raises
+    ------
+    InputError
+        If it is neither, or a size is too small or makes an array of more than `LARGEST` numbers.
+    """
+    if case in CASES:
+        return CASES[case]
+    wanted = {"N": AROUND.N, "T": AROUND.T, **AROUND.sizes._asdict()}
+    try:
+        changed = dict(part.split("=", 1) for part in case.replace(" ", "").split(","))
+        N, T, D, W, H, V = (int(changed.pop(name, size)) for name, size in wanted.items())
+        valid = float(changed.pop("valid", AROUND.valid))
+        if changed:
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"bench: case must be one of {', '.join((*CASES, REAL))}, or what is other than in b, "
+            f"as N=64,H=1024 (of {', '.join(wanted)} and valid); got {case}"
+        ) from None
+    if min(N, T - 1, D, W, H, V - FIRST_WORD) < 1:
+        raise InputError(
+            f"bench: {case}: T must be at least 2, V at least {FIRST_WORD + 1}, the others 1"
+        )
+    if not 0 < valid <= 1:
+        raise InputError(f"bench: valid, the share of words, must be in (0, 1], got {valid}")
+    if max(N * T * max(4 * H, W, V), max(N, H) * D, (W + H) * max(4 * H, V)) > LARGEST:
+        raise InputError(f"bench: {case} makes arrays of more than {LARGEST:,} numbers; take less")
+    return Shape(N, T, Sizes(D, W, H, V), valid)
+
+
+def has_own_sizes(case: str) -> bool:
+    """Tell a case of sizes that were asked for from those that have a letter.
+
+    Parameters
+    ----------
+    case : str
+
+    Returns
+    -------
+    bool
+    """
+    return "=" in case
 
 
 def flickr8k_captions(folder: Path | None) -> tuple[Array, int]:

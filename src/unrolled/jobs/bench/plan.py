@@ -8,6 +8,7 @@ from pathlib import Path
 
 from unrolled.errors import InputError
 from unrolled.jobs.bench.cases import (
+    AROUND,
     CASES,
     GATES,
     REAL,
@@ -19,11 +20,11 @@ from unrolled.jobs.bench.cases import (
     flickr8k_steps,
     made_step,
     product_shapes,
+    shape_of,
 )
 from unrolled.vision.runtime import available_cpus
 
 PARTS = ("limit", "step", "memory", "decode", "epoch", "plot")
-AROUND = CASES["b"]
 AXES = {
     "N": (8, 16, 32, 64, 128, 256),
     "T": (4, 8, 16, 32, 48),
@@ -42,7 +43,7 @@ class Plan:
     parts : tuple of str
         Of `PARTS`.
     cases : tuple of str
-        a, b, c and d.
+        a, b, c and d, and sizes of one's own; see `unrolled.jobs.bench.cases.shape_of`.
     cells : tuple of str
     rounds : int
     threads : int or None
@@ -69,12 +70,14 @@ class Plan:
         """Hold every value to what there is."""
         for what, given, known in (
             ("only", self.parts, PARTS),
-            ("case", self.cases, (*CASES, REAL)),
             ("cell", self.cells, GATES),
         ):
             for name in given:
                 if name not in known:
                     raise InputError(f"bench: {what} must be one of {', '.join(known)}, got {name}")
+        for case in self.cases:
+            if case != REAL:
+                shape_of(case)
         if self.rounds < 1:
             raise InputError(f"bench: rounds must be at least 1, got {self.rounds}")
         if self.threads is not None and not 1 <= self.threads <= available_cpus():
@@ -120,7 +123,7 @@ def _steps(plan: Plan, folder: Path | None) -> Iterator[Work]:
                 captions, words = flickr8k_captions(folder)
                 yield flickr8k_steps(captions, words, cell, batches=1 if plan.quick else 4)
             else:
-                yield made_step(case, CASES[case], cell)
+                yield made_step(case, shape_of(case), cell)
 
 
 def _products(work: Work) -> Iterator[Work]:
