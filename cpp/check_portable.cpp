@@ -196,6 +196,7 @@ int main() {
         check_packed_step(kernels, 7, 5, 19);
         check_cross_entropy(kernels, 23, 11, 301);
         check_cross_entropy(kernels, 3, 5, 50);
+        check_cross_entropy(kernels, 270, 5, 50);
     }
     set_threads(1);
     std::printf(failures ? "%d checks failed\n" : "all agree\n", failures);

@@ -5,6 +5,8 @@
 // rows through all words, a chunk of words after the other, and while the chunk is in its own cache
 //   1. its scores turn into e = e^(x - guess), whose sums are taken along;
 //   2. e goes into the product with the words' weights that dh is, and into the panels that dW reads.
+// Few rows would not pay for laying out the weights of all words beforehand, and for each thread to read
+// them all: there a thread takes all rows through some words, and lays these out when it comes to them.
 // Only then is a row's whole sum Z known. The derivative by a score is f e less the target, f = weight
 // / Z, and f goes where it costs least: onto rows of dh, and in dW = h^T (f e) onto those of h. The
 // true word's share stands apart, as a difference that may be small must not be rounded with e; so
@@ -12,13 +14,11 @@
 //
 // The usual softmax takes the largest score of the row as its guess. One is as good as another unless
 // it is so far off that e leaves the range of floats: the first guess is 0, and where that will not
-// do for a row, the thread takes its rows again with what it knows now.
+// do for a row, the rows are taken again with what is known now.
 #pragma once
 
-#include <cmath>
-
-#include "math.hpp"
 #include "product.hpp"
+#include "row_of_scores.hpp"
 
 namespace {
 
@@ -26,44 +26,9 @@ using unrolled::CrossEntropyArgs;
 
 constexpr long kCollectedBytes = 32L << 20;  // of e, collected for dW
 constexpr long kRowsOfThread = 224;  // or a few more; fewer would read all words' weights more often
-
-// What is known of a row of scores x, from one stretch of them after the other.
-struct RowOfScores {
-    float guess;
-    float top;         // the largest score so far
-    double sum;        // of e^(x - guess)
-    double shift_sum;  // of x - guess
-    float true_score, true_e;  // the true word's
-
-    void begin() { top = -__builtin_inff(), sum = shift_sum = 0.0; }
-
-    bool far_off() const { return top >= kLowest && std::fabs(top - guess) > kFar; }
-
-    // Turns n scores into their exponentials.
-    void add(float* x, long n) {
-        Floats tops = splat(top), sums{}, shifts{};
-        for (long j = 0; j < n; j += kLanes) {
-            const int there = (int)at_most(kLanes, n - j);
-            const Ints exists = there < kLanes ? first_lanes(there) : Ints{} - 1;
-            const Floats v = load_some(x + j, there), shift = v - guess;
-            const Floats e = where(exists, exp(shift), Floats{});
-            tops = where(exists & (v > tops), v, tops);
-            sums += e;
-            shifts += where(exists, shift, Floats{});
-            store_some(x + j, e, there);
-        }
-        top = top_lane(tops);
-        sum += sum_lanes(sums);
-        shift_sum += sum_lanes(shifts);
-    }
-
-private:
-    static Ints first_lanes(int n) {
-        Ints mask{};
-        for (int i = 0; i < n; ++i) mask[i] = -1;
-        return mask;
-    }
-};
+constexpr long kFewRows = 256;       // up to these, threads share the words
+constexpr long kWordGroups = 8;      // what they share then: sums must not depend on who takes which
+constexpr long kHotBytes = 768L << 10;  // of a chunk's weights, laid out both ways where they are used
 
 template <class E>
 struct CrossEntropyJob {
@@ -71,21 +36,42 @@ struct CrossEntropyJob {
     // engine keeps side by side.
     static constexpr long kUnitRows = E::kDepth > 1 ? E::kDepth : E::kRows;
 
+    // Some words' weights for the scores, and their transpose for dh.
+    struct Words {
+        PackedCols<E> w, turned;
+
+        void reserve(Scratch& scratch, long V, long H) { w.reserve(scratch, V, H), turned.reserve(scratch, H, V); }
+    };
+
     CrossEntropyArgs& args;
+    const bool few;             // rows
     long collected;             // rows whose e is held for dW
-    PackedCols<E> w, w_turned;  // W for the scores, its transpose for dh
+    long chunk = kChunkCols;    // words
+    Words all;                  // of many rows
+    long group = 0;             // words, of few rows
+    RowOfScores* of_group = nullptr;  // what each group of words knows of each row, (groups, rows)
+    float* dh_of_group = nullptr;     // and gives back to it, (groups, rows, H)
+    float* true_words = nullptr;      // the weights of each row's true word, (rows, H)
     PackedRows<E> h_turned;     // h f, and f for db
     PackedCols<E> e_cols;
     float* word_sums;           // of the weights, where targets are smoothed
     double* losses;             // of each row
-    long next[3] = {};          // shared work: rows, dW, weights
+    long next[4] = {};          // shared work: rows or groups, dW, weights, rows to finish
 
-    CrossEntropyJob(CrossEntropyArgs& args_, Scratch& scratch) : args(args_) {
+    CrossEntropyJob(CrossEntropyArgs& args_, Scratch& scratch) : args(args_), few(args_.P <= kFewRows) {
         const long P = args.P, H = args.H, V = args.V;
         const long collections = ceil_div(P * V * packed_bytes<E>(), kCollectedBytes);
         collected = at_most(round_up(ceil_div(P, collections), kUnitRows), P);
-        w.reserve(scratch, V, H);
-        w_turned.reserve(scratch, H, V);
+        if (few) {
+            group = round_up(ceil_div(V, kWordGroups), E::kCols);
+            const long hot = 1 + at_most(kHotBytes / (2 * packed_bytes<E>() * (H + 1)), kChunkCols - 1);
+            chunk = round_up(ceil_div(group, ceil_div(group, hot)), E::kCols);  // all of a size
+            of_group = scratch.take<RowOfScores>(kWordGroups * collected);
+            dh_of_group = scratch.take<float>(kWordGroups * collected * H);
+            true_words = scratch.take<float>(collected * H);
+        } else {
+            all.reserve(scratch, V, H);
+        }
         h_turned.reserve(scratch, H + 1, collected);
         e_cols.reserve(scratch, V, collected);
         word_sums = scratch.take<float>(H);
@@ -95,13 +81,16 @@ struct CrossEntropyJob {
     static void run(void* self, const Worker& worker) {
         auto& job = *static_cast<CrossEntropyJob*>(self);
         const auto& args = job.args;
-        pack_both_ways(args.w, job.w, job.w_turned, &job.next[2]);
+        if (!job.few) pack_both_ways(args.w, job.all.w, job.all.turned, &job.next[2]);
         if (args.smoothing != 0.0f) job.smooth(worker);
         for (long row = 0; row < args.P; row += job.collected) {
             const long n = at_most(job.collected, args.P - row);
             if (worker.id == 0) job.begin(n);
             worker.barrier();
-            job.take_rows(worker, row, n);
+            if (job.few)
+                job.take_words(worker, row, n);
+            else
+                job.take_rows(worker, row, n);
             worker.barrier();
             const bool add = row > 0 || args.smoothing != 0.0f;
             multiply<E>(worker, job.h_turned, job.e_cols, {args.dw, args.V, nullptr, add}, &job.next[1]);
@@ -116,12 +105,31 @@ private:
         PackedRows<E> h, e;
         float* scores;              // (count, kChunkCols), then e
         RowOfScores* known;
+        float* dh;                  // (count, H), to which the words' parts are added
+        float* lines;               // what a unit of rows leaves for dW
+
+        Rows(Scratch& scratch, long most, long H) {
+            h.reserve(scratch, most, H);
+            e.reserve(scratch, most, kChunkCols);
+            scores = scratch.take<float>(most * kChunkCols);
+            known = scratch.take<RowOfScores>(most);
+            lines = scratch.take<float>(kUnitRows * (H + 1));
+        }
+
+        void begin(const CrossEntropyArgs& args, long row, long place_, long n) {
+            first = row + place_, place = place_, count = n;
+            h.rows = e.rows = n;
+            h.next = 0;
+            h.pack({args.h + first * args.H, args.H, false});
+            dh = args.dh + first * args.H;
+        }
     };
 
     void begin(long n) {
         h_turned.K = e_cols.K = n;
         h_turned.depth = e_cols.depth = round_up(n, E::kDepth);
-        next[0] = next[1] = 0;
+        next[0] = next[1] = next[3] = 0;
+        for (long i = 0; few && i < kWordGroups * n; ++i) of_group[i].guess = 0.0f;
     }
 
     // What smoothed targets take evenly from the derivatives by all of a row's scores: for dh it
@@ -162,42 +170,96 @@ private:
         for (long j = 0; j < args.V; ++j) row[j] = value;
     }
 
+    // Many rows: each thread takes some of them through all words.
     void take_rows(const Worker& worker, long row, long n) {
         [[maybe_unused]] const typename E::Session session;
         Scratch scratch;
         const long rounds = ceil_div(n, kRowsOfThread * worker.count);
         const long share = round_up(ceil_div(n, rounds * worker.count), kUnitRows);
-        Rows rows;
-        rows.h.reserve(scratch, share, args.H);
-        rows.e.reserve(scratch, share, kChunkCols);
-        rows.scores = scratch.take<float>(share * kChunkCols);
-        rows.known = scratch.take<RowOfScores>(share);
-        auto* lines = scratch.take<float>(kUnitRows * (args.H + 1));
+        Rows rows(scratch, share, args.H);
+        const auto laid_out = [&](long j0, long n_words) {
+            Words words = all;
+            words.w.data = all.w.panel(j0 / E::kCols), words.w.cols = n_words;
+            words.turned.data += E::size_b(j0);
+            return words;
+        };
         for (long place; (place = take(&next[0]) * share) < n;) {
-            rows.first = row + place, rows.place = place, rows.count = at_most(share, n - place);
-            rows.h.rows = rows.e.rows = rows.count;
-            rows.h.next = 0;
-            rows.h.pack({args.h + rows.first * args.H, args.H, false});
+            rows.begin(args, row, place, at_most(share, n - place));
             for (long i = 0; i < rows.count; ++i) rows.known[i].guess = 0.0f;
             do
-                go_through_words(rows);
+                go_through_words(rows, 0, args.V, laid_out);
             while (guess_better(rows));
-            finish(rows, lines);
+            for (long i = 0; i < rows.count; i += kUnitRows) finish(rows, i);
         }
     }
 
-    void go_through_words(Rows& rows) {
+    // Few rows: each thread takes all of them through some words, whose weights it lays out when it comes
+    // to them. What a group of words adds up to, and the sum of the groups, do not depend on the threads.
+    void take_words(const Worker& worker, long row, long n) {
+        [[maybe_unused]] const typename E::Session session;
+        Scratch scratch;
+        const long H = args.H;
+        Rows rows(scratch, n, H);
+        rows.begin(args, row, 0, n);
+        RowOfScores* const own = rows.known;
+        Words words;
+        words.reserve(scratch, chunk, H);
+        const auto lay_out = [&](long j0, long n_words) {
+            long item = 0;
+            words.w.cols = words.turned.K = n_words, words.turned.depth = round_up(n_words, E::kDepth);
+            pack_both_ways({corner(args.w, 0, j0), args.w.ld, args.w.trans}, words.w, words.turned, &item);
+            return words;
+        };
+        do {
+            for (long g; (g = take(&next[0])) * group < args.V;) {
+                rows.known = of_group + g * n, rows.dh = dh_of_group + g * n * H;
+                go_through_words(rows, g * group, at_most((g + 1) * group, args.V), lay_out);
+            }
+            worker.barrier();
+        } while (guess_better(worker, n));
+        rows.known = own, rows.dh = args.dh + row * H;
+        for (long i0; (i0 = take(&next[3]) * kUnitRows) < n;) {
+            for (long i = i0; i < at_most(i0 + kUnitRows, n); ++i) add_up_groups(rows, i);
+            finish(rows, i0);
+        }
+    }
+
+    // A row's sums over all groups of words.
+    RowOfScores over_groups(long i, long n) const {
+        RowOfScores sums = of_group[i];
+        for (long g = 1; g * group < args.V; ++g) sums.add(of_group[g * n + i]);
+        return sums;
+    }
+
+    void add_up_groups(const Rows& rows, long i) const {
+        const long n = rows.count, H = args.H;
+        const RowOfScores& of_true = of_group[args.y[rows.first + i] / group * n + i];
+        rows.known[i] = over_groups(i, n);
+        rows.known[i].true_score = of_true.true_score, rows.known[i].true_e = of_true.true_e;
+        float* dh = rows.dh + i * H;
+        std::memcpy(dh, dh_of_group + i * H, sizeof(float) * (size_t)H);
+        for (long g = 1; g * group < args.V; ++g)
+            for (long col = 0; col < H; col += kLanes) {
+                const int there = (int)at_most(kLanes, H - col);
+                store_some(dh + col, load_some(dh + col, there) + load_some(dh_of_group + (g * n + i) * H + col, there), there);
+            }
+    }
+
+    // A chunk of words after the other, whose weights are laid out as `weights_of(first, count)` says.
+    template <class WeightsOf>
+    void go_through_words(Rows& rows, long first, long last, WeightsOf weights_of) {
         for (long i = 0; i < rows.count; ++i) rows.known[i].begin();
-        for (long j0 = 0; j0 < args.V; j0 += kChunkCols) {
-            const long n = at_most(kChunkCols, args.V - j0), q0 = j0 / E::kCols;
-            multiply_panels<E>(rows.h, 0, rows.h.panels(), w, q0, q0 + ceil_div(n, E::kCols),
-                               {rows.scores, kChunkCols, args.b + j0, false}, 0, j0);
-            for (long i = 0; i < rows.count; ++i) soften(rows, i, j0, n);
-            hand_on(rows, j0, n);
+        for (long j0 = first; j0 < last; j0 += chunk) {
+            const long n = at_most(chunk, last - j0);
+            const Words words = weights_of(j0, n);
+            multiply_panels<E>(rows.h, 0, rows.h.panels(), words.w, 0, ceil_div(n, E::kCols),
+                               {rows.scores, kChunkCols, args.b + j0, false}, 0, 0);
+            for (long i = 0; i < rows.count; ++i) soften(rows, i, j0, n, words);
+            hand_on(rows, j0, n, words, j0 > first);
         }
     }
 
-    void soften(Rows& rows, long i, long j0, long n) {
+    void soften(Rows& rows, long i, long j0, long n, const Words& words) const {
         float* x = rows.scores + i * kChunkCols;
         RowOfScores& row = rows.known[i];
         const long y = args.y[rows.first + i] - j0;
@@ -205,17 +267,19 @@ private:
         if (here) row.true_score = x[y];
         row.add(x, n);
         if (here) row.true_e = x[y], x[y] = 0.0f;
+        if (!here || !few) return;  // the weights of all words are there to the end
+        for (long col = 0; col < args.H; col += kLanes)
+            store_some(true_words + (rows.place + i) * args.H + col,
+                       E::get_b(words.turned.data, words.turned.depth, y, col), (int)at_most(kLanes, args.H - col));
     }
 
     // A chunk's e into dh's product, and to where dW's finds it.
-    void hand_on(Rows& rows, long j0, long n) {
+    void hand_on(Rows& rows, long j0, long n, const Words& words, bool add) {
         PackedRows<E>& e = rows.e;
         e.K = n, e.depth = round_up(n, E::kDepth), e.next = 0;
         e.pack({rows.scores, kChunkCols, false});
-        PackedCols<E> words = w_turned;  // from step j0 on
-        words.data += E::size_b(j0);
-        multiply_panels<E>(e, 0, e.panels(), words, 0, words.panels(),
-                           {args.dh + rows.first * args.H, args.H, nullptr, j0 > 0}, 0, 0);
+        multiply_panels<E>(e, 0, e.panels(), words.turned, 0, words.turned.panels(),
+                           {rows.dh, args.H, nullptr, add}, 0, 0);
         for (long k = 0; k < rows.count; k += kPackSteps)
             for (long c = 0; c < n; c += E::kCols)
                 e_cols.pack_panel((j0 + c) / E::kCols, rows.scores + k * kChunkCols + c, kChunkCols,
@@ -230,16 +294,30 @@ private:
         return any;
     }
 
-    // What had to wait for the rows' sums: losses, factors, the true words.
-    void finish(Rows& rows, float* lines) {
-        const long H = args.H, ld = H + 1;
-        for (long i0 = 0; i0 < rows.count; i0 += kUnitRows) {
-            const long n = at_most(kUnitRows, rows.count - i0);
-            for (long i = i0; i < i0 + n; ++i) finish_row(rows, i, lines + (i - i0) * ld);
-            for (long p = 0; p < h_turned.panels(); ++p)
-                E::pack_a(h_turned.panel(p), rows.place + i0, lines + p * E::kRows, ld, true,
-                          (int)h_turned.count(p), n);
+    // The same for all threads, which come to one answer.
+    bool guess_better(const Worker& worker, long n) {
+        bool any = false;
+        for (long i = 0; i < n; ++i) any |= over_groups(i, n).far_off();
+        if (!any) return false;
+        worker.barrier();
+        if (worker.id == 0) {
+            for (long i = 0; i < n; ++i) {
+                const RowOfScores known = over_groups(i, n);
+                for (long g = 0; known.far_off() && g * group < args.V; ++g) of_group[g * n + i].guess = known.top;
+            }
+            next[0] = 0;
         }
+        worker.barrier();
+        return true;
+    }
+
+    // What had to wait for the rows' sums, of a unit of rows: losses, factors, the true words.
+    void finish(const Rows& rows, long i0) {
+        const long ld = args.H + 1, n = at_most(kUnitRows, rows.count - i0);
+        for (long i = i0; i < i0 + n; ++i) finish_row(rows, i, rows.lines + (i - i0) * ld);
+        for (long p = 0; p < h_turned.panels(); ++p)
+            E::pack_a(h_turned.panel(p), rows.place + i0, rows.lines + p * E::kRows, ld, true,
+                      (int)h_turned.count(p), n);
     }
 
     void finish_row(const Rows& rows, long i, float* line) {
@@ -255,10 +333,11 @@ private:
         E::change_b(e_cols.data, e_cols.depth, rows.place + i, y, (float)(known.true_e - certain * z));
 
         const float* h = args.h + row * H;
-        float* dh = args.dh + row * H;
+        float* dh = rows.dh + i * H;
         for (long col = 0; col < H; col += kLanes) {
             const int there = (int)at_most(kLanes, H - col);
-            const Floats true_word = E::get_b(w_turned.data, w_turned.depth, y, col);
+            const Floats true_word = few ? load_some(true_words + (rows.place + i) * H + col, there)
+                                         : E::get_b(all.turned.data, all.turned.depth, y, col);
             Floats d = load_some(dh + col, there) * f + true_word * true_part;
             if (spread != 0.0f) d -= load_some(word_sums + col, there) * spread;
             store_some(dh + col, d, there);

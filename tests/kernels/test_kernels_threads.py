@@ -9,6 +9,7 @@ import pytest
 from compiled_paths import find_path
 
 from unrolled import CaptioningRNN, kernels
+from unrolled.layers import vocabulary_loss
 from unrolled.model import words
 
 WORDS = {w: i for i, w in enumerate(["<NULL>", "<START>", "<END>", *map(str, range(90))])}
@@ -40,6 +41,23 @@ def test_the_number_of_threads_does_not_matter(path, cell, precision):
     for other in results[1:]:
         for name, value in results[0].items():
             np.testing.assert_array_equal(other[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("P", [5, 250, 300])  # threads share the words up to 256, then the rows
+def test_the_number_of_threads_does_not_matter_to_the_vocabulary(path, P, precision):
+    extension, _ = find_path(path.name)
+    rng = np.random.default_rng(4)
+    h, w, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((P, 40), (40, 900), 900))
+    h[::3] *= 100  # so that these rows are taken again
+    y, weights = rng.integers(0, 900, P), np.full(P, np.float32(0.1))
+    results = []
+    for count in (1, 2, 3, 7, 12):
+        extension.set_threads(count)
+        results.append(vocabulary_loss(h, w, b, y, weights, smoothing=0.1, precision=precision))
+    for other in results[1:]:
+        for ours, theirs in zip(other, results[0], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_the_number_of_threads_does_not_matter_to_the_norm(path):
