@@ -73,7 +73,7 @@ def blocks(results: Results, *, elsewhere: bool = False) -> dict[str, str]:
         made["bench-reached"] = markdown(reached(told))
         made["bench-all"] = "\n\n".join(f"### {t.title}\n\n{markdown(t)}" for t in tables(told))
         made["bench-summary"] = markdown(summary(told))
-    if own.records:
+    if shapes(own).rows:
         made["bench-shapes"] = f"{machine(own, TIMED)}\n\n{markdown(shapes(own))}"
     if results.of(*DRAWN):
         picture = f"![Milliseconds of a step by batch, length and vocabulary]({PICTURE})"
@@ -242,16 +242,18 @@ def _measured(record: Record) -> str:
 def shapes(results: Results) -> Table:
     """Tell of steps of sizes that are nobody's case: float32 beside float32, best beside best."""
     pairs = ("unrolled float32", "PyTorch eager float32"), ("unrolled's best", "PyTorch's best")
-    headings = ("case", *pairs[0], "times", *pairs[1], "times")
+    headings = ("case", "cell", *pairs[0], "times", *pairs[1], "times")
     rows = []
     for case, cell in results.cases("step"):
         records = results.of("step", case, cell)
-        row = [f"{case} {cell}"]
+        row = []
         for ours, peer in (("unrolled float32".__eq__, is_eager_float32), (is_compiled, is_torch)):
             one, other = best(records, ours), best(records, peer)
-            row += [f"{each.middle * 1e3:,.2f} ms" if each else "" for each in (one, other)]
-            row.append(f"{other.middle / one.middle:.2f}x" if one and other else "")
-        rows.append(tuple(row))
+            if one and other:
+                row += [f"{each.middle * 1e3:,.2f} ms" for each in (one, other)]
+                row.append(f"{other.middle / one.middle:.2f}x")
+        if len(row) == 2 * 3:
+            rows.append((case, cell, *row))
     return Table("", headings, rows)
 
 

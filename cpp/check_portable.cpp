@@ -165,7 +165,7 @@ void check_cross_entropy(const Kernels& kernels, long P, long H, long V) {
     kernels.cross_entropy[kFloat32](args);
     loss[0] = (float)args.loss;
     double want = 0.0;
-    std::vector<double> want_db(V);
+    std::vector<double> want_db(V), want_dh(P * H), want_dw(H * V);
     for (long i = 0; i < P; ++i) {
         std::vector<double> s(V);
         double total = 0.0;
@@ -177,10 +177,17 @@ void check_cross_entropy(const Kernels& kernels, long P, long H, long V) {
         for (long v = 0; v < V; ++v) {
             const double target = 0.1 / V + (v == y[i] ? 0.9 : 0.0);
             want -= weights[i] * target * (s[v] - std::log(total));
-            want_db[v] += weights[i] * (std::exp(s[v]) / total - target);
+            const double d = weights[i] * (std::exp(s[v]) / total - target);
+            want_db[v] += d;
+            for (long k = 0; k < H; ++k) {
+                want_dh[i * H + k] += d * w[k * V + v];
+                want_dw[k * V + v] += d * h[i * H + k];
+            }
         }
     }
     hold("cross entropy", loss, {want});
+    hold("cross entropy, dh", dh, want_dh);
+    hold("cross entropy, dW", Floats(dw.begin(), dw.end() - V), want_dw);
     hold("cross entropy, db", Floats(dw.end() - V, dw.end()), want_db);
 }
 
@@ -196,7 +203,7 @@ int main() {
         check_packed_step(kernels, 7, 5, 19);
         check_cross_entropy(kernels, 23, 11, 301);
         check_cross_entropy(kernels, 3, 5, 50);
-        check_cross_entropy(kernels, 270, 5, 50);
+        check_cross_entropy(kernels, 7, 5, 1100);
     }
     set_threads(1);
     std::printf(failures ? "%d checks failed\n" : "all agree\n", failures);

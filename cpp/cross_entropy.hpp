@@ -5,8 +5,6 @@
 // rows through all words, a chunk of words after the other, and while the chunk is in its own cache
 //   1. its scores turn into e = e^(x - guess), whose sums are taken along;
 //   2. e goes into the product with the words' weights that dh is, and into the panels that dW reads.
-// Few rows would not pay for laying out the weights of all words beforehand, and for each thread to read
-// them all: there a thread takes all rows through some words, and lays these out when it comes to them.
 // Only then is a row's whole sum Z known. The derivative by a score is f e less the target, f = weight
 // / Z, and f goes where it costs least: onto rows of dh, and in dW = h^T (f e) onto those of h. The
 // true word's share stands apart, as a difference that may be small must not be rounded with e; so
@@ -15,7 +13,13 @@
 // The usual softmax takes the largest score of the row as its guess. One is as good as another unless
 // it is so far off that e leaves the range of floats: the first guess is 0, and where that will not
 // do for a row, the rows are taken again with what is known now.
+//
+// Few rows would not pay for laying out the weights of all words beforehand, and for each thread to read
+// them all: there a thread takes all rows through a group of words, whose weights it lays out when it
+// comes to them, and what the groups add to dh is summed up at the end.
 #pragma once
+
+#include <cmath>
 
 #include "product.hpp"
 #include "row_of_scores.hpp"
@@ -26,9 +30,10 @@ using unrolled::CrossEntropyArgs;
 
 constexpr long kCollectedBytes = 32L << 20;  // of e, collected for dW
 constexpr long kRowsOfThread = 224;  // or a few more; fewer would read all words' weights more often
-constexpr long kFewRows = 256;       // up to these, threads share the words
-constexpr long kWordGroups = 8;      // what they share then: sums must not depend on who takes which
-constexpr long kHotBytes = 768L << 10;  // of a chunk's weights, laid out both ways where they are used
+// Up to so many rows of so many words, and five words a row, threads share the words: by groups that do not
+// depend on the threads, as sums do; more threads than groups have no work then.
+constexpr long kFewRows = 256, kManyWords = 1000, kWordGroups = 8;
+constexpr long kHotBytes = 768L << 10;  // of a chunk's weights, both ways, that a thread then lays out
 
 template <class E>
 struct CrossEntropyJob {
@@ -44,30 +49,35 @@ struct CrossEntropyJob {
     };
 
     CrossEntropyArgs& args;
-    const bool few;             // rows
-    long collected;             // rows whose e is held for dW
-    long chunk = kChunkCols;    // words
-    Words all;                  // of many rows
-    long group = 0;             // words, of few rows
-    RowOfScores* of_group = nullptr;  // what each group of words knows of each row, (groups, rows)
-    float* dh_of_group = nullptr;     // and gives back to it, (groups, rows, H)
-    float* true_words = nullptr;      // the weights of each row's true word, (rows, H)
+    const bool few;           // rows, so that threads share the words
+    long collected;           // rows whose e is held for dW
+    long chunk = kChunkCols;  // words that are multiplied at a time
+    Words all;                // laid out beforehand, for many rows
+    // For few rows: words in a group, groups; what each group knows of each row and adds to its dh,
+    // (groups, rows) and (groups, rows, H); the weights of each row's true word, (rows, H).
+    long group = 0, groups = 0;
+    RowOfScores* of_group = nullptr;
+    float *dh_of_group = nullptr, *true_words = nullptr;
     PackedRows<E> h_turned;     // h f, and f for db
     PackedCols<E> e_cols;
     float* word_sums;           // of the weights, where targets are smoothed
     double* losses;             // of each row
-    long next[4] = {};          // shared work: rows or groups, dW, weights, rows to finish
+    struct {
+        long share, dw, weights, finish;
+    } next = {};                // shared work: rows or groups, and what follows
 
-    CrossEntropyJob(CrossEntropyArgs& args_, Scratch& scratch) : args(args_), few(args_.P <= kFewRows) {
+    CrossEntropyJob(CrossEntropyArgs& args_, Scratch& scratch)
+        : args(args_), few(args_.V >= kManyWords && args_.P <= at_most(kFewRows, args_.V / 5)) {
         const long P = args.P, H = args.H, V = args.V;
         const long collections = ceil_div(P * V * packed_bytes<E>(), kCollectedBytes);
         collected = at_most(round_up(ceil_div(P, collections), kUnitRows), P);
         if (few) {
             group = round_up(ceil_div(V, kWordGroups), E::kCols);
-            const long hot = 1 + at_most(kHotBytes / (2 * packed_bytes<E>() * (H + 1)), kChunkCols - 1);
-            chunk = round_up(ceil_div(group, ceil_div(group, hot)), E::kCols);  // all of a size
-            of_group = scratch.take<RowOfScores>(kWordGroups * collected);
-            dh_of_group = scratch.take<float>(kWordGroups * collected * H);
+            groups = ceil_div(V, group);
+            const long hot = kHotBytes / (2 * packed_bytes<E>() * (H + 1)) / E::kCols * E::kCols;
+            chunk = at_most(at_most(group, kChunkCols), hot > 0 ? hot : E::kCols);
+            of_group = scratch.take<RowOfScores>(groups * collected);
+            dh_of_group = scratch.take<float>(groups * collected * H);
             true_words = scratch.take<float>(collected * H);
         } else {
             all.reserve(scratch, V, H);
@@ -81,7 +91,7 @@ struct CrossEntropyJob {
     static void run(void* self, const Worker& worker) {
         auto& job = *static_cast<CrossEntropyJob*>(self);
         const auto& args = job.args;
-        if (!job.few) pack_both_ways(args.w, job.all.w, job.all.turned, &job.next[2]);
+        if (!job.few) pack_both_ways(args.w, job.all.w, job.all.turned, &job.next.weights);
         if (args.smoothing != 0.0f) job.smooth(worker);
         for (long row = 0; row < args.P; row += job.collected) {
             const long n = at_most(job.collected, args.P - row);
@@ -93,7 +103,7 @@ struct CrossEntropyJob {
                 job.take_rows(worker, row, n);
             worker.barrier();
             const bool add = row > 0 || args.smoothing != 0.0f;
-            multiply<E>(worker, job.h_turned, job.e_cols, {args.dw, args.V, nullptr, add}, &job.next[1]);
+            multiply<E>(worker, job.h_turned, job.e_cols, {args.dw, args.V, nullptr, add}, &job.next.dw);
             worker.barrier();
         }
     }
@@ -105,7 +115,7 @@ private:
         PackedRows<E> h, e;
         float* scores;              // (count, kChunkCols), then e
         RowOfScores* known;
-        float* dh;                  // (count, H), to which the words' parts are added
+        float* dh;                  // (count, H)
         float* lines;               // what a unit of rows leaves for dW
 
         Rows(Scratch& scratch, long most, long H) {
@@ -128,8 +138,8 @@ private:
     void begin(long n) {
         h_turned.K = e_cols.K = n;
         h_turned.depth = e_cols.depth = round_up(n, E::kDepth);
-        next[0] = next[1] = next[3] = 0;
-        for (long i = 0; few && i < kWordGroups * n; ++i) of_group[i].guess = 0.0f;
+        next.share = next.dw = next.finish = 0;
+        for (long i = 0; i < groups * n; ++i) of_group[i].guess = 0.0f;
     }
 
     // What smoothed targets take evenly from the derivatives by all of a row's scores: for dh it
@@ -183,11 +193,11 @@ private:
             words.turned.data += E::size_b(j0);
             return words;
         };
-        for (long place; (place = take(&next[0]) * share) < n;) {
+        for (long place; (place = take(&next.share) * share) < n;) {
             rows.begin(args, row, place, at_most(share, n - place));
             for (long i = 0; i < rows.count; ++i) rows.known[i].guess = 0.0f;
             do
-                go_through_words(rows, 0, args.V, laid_out);
+                go_through_words(rows, rows.known, rows.dh, 0, args.V, laid_out);
             while (guess_better(rows));
             for (long i = 0; i < rows.count; i += kUnitRows) finish(rows, i);
         }
@@ -198,12 +208,10 @@ private:
     void take_words(const Worker& worker, long row, long n) {
         [[maybe_unused]] const typename E::Session session;
         Scratch scratch;
-        const long H = args.H;
-        Rows rows(scratch, n, H);
+        Rows rows(scratch, n, args.H);
         rows.begin(args, row, 0, n);
-        RowOfScores* const own = rows.known;
         Words words;
-        words.reserve(scratch, chunk, H);
+        words.reserve(scratch, chunk, args.H);
         const auto lay_out = [&](long j0, long n_words) {
             long item = 0;
             words.w.cols = words.turned.K = n_words, words.turned.depth = round_up(n_words, E::kDepth);
@@ -211,75 +219,69 @@ private:
             return words;
         };
         do {
-            for (long g; (g = take(&next[0])) * group < args.V;) {
-                rows.known = of_group + g * n, rows.dh = dh_of_group + g * n * H;
-                go_through_words(rows, g * group, at_most((g + 1) * group, args.V), lay_out);
-            }
+            for (long g; (g = take(&next.share)) < groups;)
+                go_through_words(rows, of_group + g * n, dh_of_group + g * n * args.H, g * group,
+                                 at_most((g + 1) * group, args.V), lay_out);
             worker.barrier();
-        } while (guess_better(worker, n));
-        rows.known = own, rows.dh = args.dh + row * H;
-        for (long i0; (i0 = take(&next[3]) * kUnitRows) < n;) {
+        } while (all_guess_better(worker, n));
+        for (long i0; (i0 = take(&next.finish) * kUnitRows) < n;) {
             for (long i = i0; i < at_most(i0 + kUnitRows, n); ++i) add_up_groups(rows, i);
             finish(rows, i0);
         }
     }
 
-    // A row's sums over all groups of words.
     RowOfScores over_groups(long i, long n) const {
-        RowOfScores sums = of_group[i];
-        for (long g = 1; g * group < args.V; ++g) sums.add(of_group[g * n + i]);
-        return sums;
+        RowOfScores row = of_group[i];
+        for (long g = 1; g < groups; ++g) row.merge(of_group[g * n + i]);
+        return row;
     }
 
     void add_up_groups(const Rows& rows, long i) const {
         const long n = rows.count, H = args.H;
-        const RowOfScores& of_true = of_group[args.y[rows.first + i] / group * n + i];
         rows.known[i] = over_groups(i, n);
-        rows.known[i].true_score = of_true.true_score, rows.known[i].true_e = of_true.true_e;
-        float* dh = rows.dh + i * H;
-        std::memcpy(dh, dh_of_group + i * H, sizeof(float) * (size_t)H);
-        for (long g = 1; g * group < args.V; ++g)
-            for (long col = 0; col < H; col += kLanes) {
-                const int there = (int)at_most(kLanes, H - col);
-                store_some(dh + col, load_some(dh + col, there) + load_some(dh_of_group + (g * n + i) * H + col, there), there);
-            }
+        for (long col = 0; col < H; col += kLanes) {
+            const int there = (int)at_most(kLanes, H - col);
+            const float* dh = dh_of_group + i * H + col;
+            Floats sum = load_some(dh, there);
+            for (long g = 1; g < groups; ++g) sum += load_some(dh + g * n * H, there);
+            store_some(rows.dh + i * H + col, sum, there);
+        }
     }
 
     // A chunk of words after the other, whose weights are laid out as `weights_of(first, count)` says.
     template <class WeightsOf>
-    void go_through_words(Rows& rows, long first, long last, WeightsOf weights_of) {
-        for (long i = 0; i < rows.count; ++i) rows.known[i].begin();
+    void go_through_words(Rows& rows, RowOfScores* known, float* dh, long first, long last, WeightsOf weights_of) {
+        for (long i = 0; i < rows.count; ++i) known[i].begin();
         for (long j0 = first; j0 < last; j0 += chunk) {
             const long n = at_most(chunk, last - j0);
             const Words words = weights_of(j0, n);
             multiply_panels<E>(rows.h, 0, rows.h.panels(), words.w, 0, ceil_div(n, E::kCols),
                                {rows.scores, kChunkCols, args.b + j0, false}, 0, 0);
-            for (long i = 0; i < rows.count; ++i) soften(rows, i, j0, n, words);
-            hand_on(rows, j0, n, words, j0 > first);
+            for (long i = 0; i < rows.count; ++i) soften(rows, i, known[i], j0, n, words);
+            hand_on(rows, dh, j0, n, words, j0 > first);
         }
     }
 
-    void soften(Rows& rows, long i, long j0, long n, const Words& words) const {
+    void soften(const Rows& rows, long i, RowOfScores& row, long j0, long n, const Words& words) const {
         float* x = rows.scores + i * kChunkCols;
-        RowOfScores& row = rows.known[i];
         const long y = args.y[rows.first + i] - j0;
         const bool here = 0 <= y && y < n;
         if (here) row.true_score = x[y];
-        row.add(x, n);
+        row.exponentiate(x, n);
         if (here) row.true_e = x[y], x[y] = 0.0f;
-        if (!here || !few) return;  // the weights of all words are there to the end
-        for (long col = 0; col < args.H; col += kLanes)
-            store_some(true_words + (rows.place + i) * args.H + col,
-                       E::get_b(words.turned.data, words.turned.depth, y, col), (int)at_most(kLanes, args.H - col));
+        if (here && few)  // of many rows, all words' weights are there to the end
+            for (long col = 0; col < args.H; col += kLanes)
+                store_some(true_words + (rows.place + i) * args.H + col,
+                           E::get_b(words.turned.data, words.turned.depth, y, col), (int)at_most(kLanes, args.H - col));
     }
 
     // A chunk's e into dh's product, and to where dW's finds it.
-    void hand_on(Rows& rows, long j0, long n, const Words& words, bool add) {
+    void hand_on(Rows& rows, float* dh, long j0, long n, const Words& words, bool add) {
         PackedRows<E>& e = rows.e;
         e.K = n, e.depth = round_up(n, E::kDepth), e.next = 0;
         e.pack({rows.scores, kChunkCols, false});
         multiply_panels<E>(e, 0, e.panels(), words.turned, 0, words.turned.panels(),
-                           {rows.dh, args.H, nullptr, add}, 0, 0);
+                           {dh, args.H, nullptr, add}, 0, 0);
         for (long k = 0; k < rows.count; k += kPackSteps)
             for (long c = 0; c < n; c += E::kCols)
                 e_cols.pack_panel((j0 + c) / E::kCols, rows.scores + k * kChunkCols + c, kChunkCols,
@@ -294,8 +296,8 @@ private:
         return any;
     }
 
-    // The same for all threads, which come to one answer.
-    bool guess_better(const Worker& worker, long n) {
+    // The same of few rows, for all threads, which come to one answer.
+    bool all_guess_better(const Worker& worker, long n) {
         bool any = false;
         for (long i = 0; i < n; ++i) any |= over_groups(i, n).far_off();
         if (!any) return false;
@@ -303,9 +305,9 @@ private:
         if (worker.id == 0) {
             for (long i = 0; i < n; ++i) {
                 const RowOfScores known = over_groups(i, n);
-                for (long g = 0; known.far_off() && g * group < args.V; ++g) of_group[g * n + i].guess = known.top;
+                for (long g = 0; known.far_off() && g < groups; ++g) of_group[g * n + i].guess = known.top;
             }
-            next[0] = 0;
+            next.share = 0;
         }
         worker.barrier();
         return true;

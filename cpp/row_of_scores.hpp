@@ -14,19 +14,19 @@ struct RowOfScores {
     double shift_sum;  // of x - guess
     float true_score, true_e;  // the true word's
 
-    void begin() { top = -__builtin_inff(), sum = shift_sum = 0.0; }
+    void begin() { top = -__builtin_inff(), sum = shift_sum = 0.0, true_score = true_e = 0.0f; }
 
     bool far_off() const { return top >= kLowest && std::fabs(top - guess) > kFar; }
 
     // What is known from other stretches, by the same guess.
-    void add(const RowOfScores& other) {
+    void merge(const RowOfScores& other) {
         if (other.top > top) top = other.top;
-        sum += other.sum;
-        shift_sum += other.shift_sum;
+        sum += other.sum, shift_sum += other.shift_sum;
+        true_score += other.true_score, true_e += other.true_e;  // one of them has it, the rest zero
     }
 
     // Turns n scores into their exponentials.
-    void add(float* x, long n) {
+    void exponentiate(float* x, long n) {
         Floats tops = splat(top), sums{}, shifts{};
         for (long j = 0; j < n; j += kLanes) {
             const int there = (int)at_most(kLanes, n - j);

@@ -293,9 +293,9 @@ def test_few_rows_are_multiplied_as_many_are(path, M, K, N, rows, seed):
 
 @quick
 @given(
-    P=st.one_of(counts, st.integers(250, 300)),  # threads share the words up to 256, then the rows
+    P=st.one_of(counts, st.integers(250, 300)),  # threads share the words up to 256 rows
     H=widths,
-    V=st.one_of(st.integers(1, 70), st.integers(200, 600)),
+    V=st.one_of(st.integers(1, 70), st.integers(200, 600), st.integers(1270, 1300)),
     seed=seeds,
     precision=precisions,
     smoothing=st.sampled_from([0.0, 0.1, 0.9]),
@@ -328,7 +328,8 @@ def check_vocabulary(rng, P, H, V, precision, size=1.0, smoothing=0.0, lay=scram
 def test_vocabulary_loss_in_parts(path, precision, smoothing):
     """Many rows, scores of many rows and of few, columns."""
     rng = np.random.default_rng(9)
-    for P, H, V in ((500, 7, 300), (460, 5, 40000), (250, 5, 40000), (33, 1100, 70)):
+    sizes = (500, 7, 300), (460, 5, 40000), (250, 5, 70000), (33, 1100, 70), (9, 1100, 1100)
+    for P, H, V in sizes:
         check_vocabulary(rng, P, H, V, precision, smoothing=smoothing)
 
 
@@ -337,7 +338,8 @@ def test_vocabulary_loss_in_parts(path, precision, smoothing):
 def test_vocabulary_loss_of_wide_weights(path, precision, lay):
     """Threads lay the weights out both ways by stretches of a thousand numbers and fewer."""
     rng = np.random.default_rng(10)
-    for P, H, V in ((17, 1100, 70), (17, 70, 1100), (9, 33, 2100), (270, 40, 1100)):
+    sizes = (17, 1100, 70), (17, 70, 1100), (9, 33, 2100), (270, 1100, 70), (270, 40, 1100)
+    for P, H, V in sizes:
         check_vocabulary(rng, P, H, V, precision, lay=lambda _, w: lay(w))
 
 
@@ -345,10 +347,10 @@ def test_vocabulary_loss_of_wide_weights(path, precision, lay):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_vocabulary_loss_of_scores_far_from_zero_and_apart(path, precision, P):
     rng = np.random.default_rng(9)
-    check_vocabulary(rng, P // 2, 30, 50, precision, size=40.0)
-    h, w, b = draw(rng, (P, 31), (31, 300), (300,))
+    check_vocabulary(rng, P // 2, 30, 1300, precision, size=40.0)
+    h, w, b = draw(rng, (P, 31), (31, 1300), (1300,))
     h[:, 0], w[0] = rng.choice([-1000, -500, 0, 0, 500], P), 1  # the same on all scores of a row
-    y, weights = rng.integers(0, 300, P), np.full(P, np.float32(0.1))
+    y, weights = rng.integers(0, 1300, P), np.full(P, np.float32(0.1))
     got = layers.vocabulary_loss(h, w, b, y, weights, smoothing=0.1, precision=precision)
     want = layers.vocabulary_loss(*wide(h, w, b), y, weights.astype(np.float64), smoothing=0.1)
     tolerance = 1e-3 if precision == "float32" else 0.1

@@ -60,7 +60,8 @@ AROUND = CASES["b"]
 """What the plot varies, and what sizes of one's own are where they are not given."""
 
 LARGEST = 1 << 28
-"""Numbers of an array, which bounds the sizes that may be asked for: 1 GiB in float32."""
+"""Numbers of an array, which bounds the sizes that may be asked for: 1 GiB in float32. A step holds
+several of them, some peers' and the reference's in float64."""
 
 REAL = "d"
 """The case of Flickr8k's own minibatches."""
@@ -179,7 +180,8 @@ def shape_of(case: str) -> Shape:
     Parameters
     ----------
     case : str
-        Of `CASES`, or what is other than in `AROUND`: ``H=1024,V=5000,valid=0.9``.
+        Of `CASES`, or what is other than in `AROUND`: ``H=1024,V=5000,valid=0.9``. No caption is
+        shorter than two words, whatever share is valid.
 
     Returns
     -------
@@ -194,7 +196,10 @@ def shape_of(case: str) -> Shape:
         return CASES[case]
     wanted = {"N": AROUND.N, "T": AROUND.T, **AROUND.sizes._asdict()}
     try:
-        changed = dict(part.split("=", 1) for part in case.replace(" ", "").split(","))
+        parts = [part.split("=", 1) for part in case.split(",")]
+        changed = {name.strip(): value for name, value in parts}
+        if len(changed) < len(parts):
+            raise ValueError
         N, T, D, W, H, V = (int(changed.pop(name, size)) for name, size in wanted.items())
         valid = float(changed.pop("valid", AROUND.valid))
         if changed:
@@ -202,7 +207,7 @@ def shape_of(case: str) -> Shape:
     except ValueError:
         raise InputError(
             f"bench: case must be one of {', '.join((*CASES, REAL))}, or what is other than in b, "
-            f"as N=64,H=1024 (of {', '.join(wanted)} and valid); got {case}"
+            f"as N=64,H=1024 (whole {', '.join(wanted)}, and valid, once each); got {case}"
         ) from None
     if min(N, T - 1, D, W, H, V - FIRST_WORD) < 1:
         raise InputError(
@@ -210,7 +215,8 @@ def shape_of(case: str) -> Shape:
         )
     if not 0 < valid <= 1:
         raise InputError(f"bench: valid, the share of words, must be in (0, 1], got {valid}")
-    if max(N * T * max(4 * H, W, V), max(N, H) * D, (W + H) * max(4 * H, V)) > LARGEST:
+    strips = 4 * max(H, 16)  # the kernels keep gates by strips of 16 columns
+    if max(N * T * max(strips, W, V), max(N, H) * D, (W + H) * max(4 * H, V), 64 * V) > LARGEST:
         raise InputError(f"bench: {case} makes arrays of more than {LARGEST:,} numbers; take less")
     return Shape(N, T, Sizes(D, W, H, V), valid)
 
