@@ -73,8 +73,8 @@ def blocks(results: Results, *, elsewhere: bool = False) -> dict[str, str]:
         made["bench-reached"] = markdown(reached(told))
         made["bench-all"] = "\n\n".join(f"### {t.title}\n\n{markdown(t)}" for t in tables(told))
         made["bench-summary"] = markdown(summary(told))
-    if shapes(own).rows:
-        made["bench-shapes"] = f"{machine(own, TIMED)}\n\n{markdown(shapes(own))}"
+    if (table := shapes(own)).rows:
+        made["bench-shapes"] = f"{machine(own, TIMED)}\n\n{markdown(table)}"
     if results.of(*DRAWN):
         picture = f"![Milliseconds of a step by batch, length and vocabulary]({PICTURE})"
         numbers = markdown(growth(results))
@@ -246,15 +246,16 @@ def shapes(results: Results) -> Table:
     rows = []
     for case, cell in results.cases("step"):
         records = results.of("step", case, cell)
-        row = []
-        for ours, peer in (("unrolled float32".__eq__, is_eager_float32), (is_compiled, is_torch)):
-            one, other = best(records, ours), best(records, peer)
-            if one and other:
-                row += [f"{each.middle * 1e3:,.2f} ms" for each in (one, other)]
-                row.append(f"{other.middle / one.middle:.2f}x")
-        if len(row) == 2 * 3:
-            rows.append((case, cell, *row))
+        float32 = best(records, "unrolled float32".__eq__), best(records, is_eager_float32)
+        fastest = best(records, is_compiled), best(records, is_torch)
+        if all(float32) and all(fastest):
+            rows.append((case, cell, *_beside(*float32), *_beside(*fastest)))
     return Table("", headings, rows)
+
+
+def _beside(ours: Record, peer: Record) -> tuple[str, str, str]:
+    shown = (f"{each.middle * 1e3:,.2f} ms" for each in (ours, peer))
+    return (*shown, f"{peer.middle / ours.middle:.2f}x")
 
 
 def summary(results: Results) -> Table:

@@ -30,9 +30,9 @@ using unrolled::CrossEntropyArgs;
 
 constexpr long kCollectedBytes = 32L << 20;  // of e, collected for dW
 constexpr long kRowsOfThread = 224;  // or a few more; fewer would read all words' weights more often
-// Up to so many rows of so many words, and five words a row, threads share the words: by groups that do not
-// depend on the threads, as sums do; more threads than groups have no work then.
-constexpr long kFewRows = 256, kManyWords = 1000, kWordGroups = 8;
+// Up to so many rows, and from so many words in all and for each of the rows, threads share the words: by
+// groups that do not depend on the threads, as sums do. More threads than groups have no work then.
+constexpr long kFewRows = 256, kManyWords = 1000, kWordsOfRow = 5, kWordGroups = 8;
 constexpr long kHotBytes = 768L << 10;  // of a chunk's weights, both ways, that a thread then lays out
 
 template <class E>
@@ -49,10 +49,10 @@ struct CrossEntropyJob {
     };
 
     CrossEntropyArgs& args;
-    const bool few;           // rows, so that threads share the words
+    const bool few_rows;
     long collected;           // rows whose e is held for dW
     long chunk = kChunkCols;  // words that are multiplied at a time
-    Words all;                // laid out beforehand, for many rows
+    Words all_words;          // for many rows
     // For few rows: words in a group, groups; what each group knows of each row and adds to its dh,
     // (groups, rows) and (groups, rows, H); the weights of each row's true word, (rows, H).
     long group = 0, groups = 0;
@@ -67,11 +67,12 @@ struct CrossEntropyJob {
     } next = {};                // shared work: rows or groups, and what follows
 
     CrossEntropyJob(CrossEntropyArgs& args_, Scratch& scratch)
-        : args(args_), few(args_.V >= kManyWords && args_.P <= at_most(kFewRows, args_.V / 5)) {
+        : args(args_),
+          few_rows(args_.V >= kManyWords && args_.P <= at_most(kFewRows, args_.V / kWordsOfRow)) {
         const long P = args.P, H = args.H, V = args.V;
         const long collections = ceil_div(P * V * packed_bytes<E>(), kCollectedBytes);
         collected = at_most(round_up(ceil_div(P, collections), kUnitRows), P);
-        if (few) {
+        if (few_rows) {
             group = round_up(ceil_div(V, kWordGroups), E::kCols);
             groups = ceil_div(V, group);
             const long hot = kHotBytes / (2 * packed_bytes<E>() * (H + 1)) / E::kCols * E::kCols;
@@ -80,7 +81,7 @@ struct CrossEntropyJob {
             dh_of_group = scratch.take<float>(groups * collected * H);
             true_words = scratch.take<float>(collected * H);
         } else {
-            all.reserve(scratch, V, H);
+            all_words.reserve(scratch, V, H);
         }
         h_turned.reserve(scratch, H + 1, collected);
         e_cols.reserve(scratch, V, collected);
@@ -91,13 +92,13 @@ struct CrossEntropyJob {
     static void run(void* self, const Worker& worker) {
         auto& job = *static_cast<CrossEntropyJob*>(self);
         const auto& args = job.args;
-        if (!job.few) pack_both_ways(args.w, job.all.w, job.all.turned, &job.next.weights);
+        if (!job.few_rows) pack_both_ways(args.w, job.all_words.w, job.all_words.turned, &job.next.weights);
         if (args.smoothing != 0.0f) job.smooth(worker);
         for (long row = 0; row < args.P; row += job.collected) {
             const long n = at_most(job.collected, args.P - row);
             if (worker.id == 0) job.begin(n);
             worker.barrier();
-            if (job.few)
+            if (job.few_rows)
                 job.take_words(worker, row, n);
             else
                 job.take_rows(worker, row, n);
@@ -188,8 +189,8 @@ private:
         const long share = round_up(ceil_div(n, rounds * worker.count), kUnitRows);
         Rows rows(scratch, share, args.H);
         const auto laid_out = [&](long j0, long n_words) {
-            Words words = all;
-            words.w.data = all.w.panel(j0 / E::kCols), words.w.cols = n_words;
+            Words words = all_words;
+            words.w.data = all_words.w.panel(j0 / E::kCols), words.w.cols = n_words;
             words.turned.data += E::size_b(j0);
             return words;
         };
@@ -269,7 +270,7 @@ private:
         if (here) row.true_score = x[y];
         row.exponentiate(x, n);
         if (here) row.true_e = x[y], x[y] = 0.0f;
-        if (here && few)  // of many rows, all words' weights are there to the end
+        if (here && few_rows)  // of many rows, all words' weights are there to the end
             for (long col = 0; col < args.H; col += kLanes)
                 store_some(true_words + (rows.place + i) * args.H + col,
                            E::get_b(words.turned.data, words.turned.depth, y, col), (int)at_most(kLanes, args.H - col));
@@ -338,8 +339,8 @@ private:
         float* dh = rows.dh + i * H;
         for (long col = 0; col < H; col += kLanes) {
             const int there = (int)at_most(kLanes, H - col);
-            const Floats true_word = few ? load_some(true_words + (rows.place + i) * H + col, there)
-                                         : E::get_b(all.turned.data, all.turned.depth, y, col);
+            const Floats true_word = few_rows ? load_some(true_words + (rows.place + i) * H + col, there)
+                                              : E::get_b(all_words.turned.data, all_words.turned.depth, y, col);
             Floats d = load_some(dh + col, there) * f + true_word * true_part;
             if (spread != 0.0f) d -= load_some(word_sums + col, there) * spread;
             store_some(dh + col, d, there);

@@ -1,4 +1,4 @@
-// What a softmax knows of a row of scores that comes to it in stretches.
+// What a softmax knows of a row of scores x that comes to it in stretches.
 #pragma once
 
 #include <cmath>

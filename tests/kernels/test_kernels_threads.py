@@ -45,7 +45,7 @@ def test_the_number_of_threads_does_not_matter(path, cell, precision):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    ("P", "H", "V"), [(5, 40, 1100), (9, 1100, 1100), (180, 6, 95_000), (300, 40, 900)]
+    ("P", "H", "V"), [(5, 40, 1100), (9, 2500, 1100), (180, 6, 95_000), (300, 40, 900)]
 )
 def test_the_number_of_threads_does_not_matter_to_the_vocabulary(path, P, H, V, precision):
     """Few rows, chunks of their words, more scores than are collected at a time, many rows."""

@@ -194,20 +194,20 @@ def shape_of(case: str) -> Shape:
     """
     if case in CASES:
         return CASES[case]
-    wanted = {"N": AROUND.N, "T": AROUND.T, **AROUND.sizes._asdict()}
+    sizes = {"N": AROUND.N, "T": AROUND.T, **AROUND.sizes._asdict()}
     try:
         parts = [part.split("=", 1) for part in case.split(",")]
         changed = {name.strip(): value for name, value in parts}
         if len(changed) < len(parts):
             raise ValueError
-        N, T, D, W, H, V = (int(changed.pop(name, size)) for name, size in wanted.items())
+        N, T, D, W, H, V = (int(changed.pop(name, size)) for name, size in sizes.items())
         valid = float(changed.pop("valid", AROUND.valid))
         if changed:
             raise ValueError
     except ValueError:
         raise InputError(
             f"bench: case must be one of {', '.join((*CASES, REAL))}, or what is other than in b, "
-            f"as N=64,H=1024 (whole {', '.join(wanted)}, and valid, once each); got {case}"
+            f"as N=64,H=1024 (whole {', '.join(sizes)}, and valid, once each); got {case}"
         ) from None
     if min(N, T - 1, D, W, H, V - FIRST_WORD) < 1:
         raise InputError(
@@ -215,8 +215,9 @@ def shape_of(case: str) -> Shape:
         )
     if not 0 < valid <= 1:
         raise InputError(f"bench: valid, the share of words, must be in (0, 1], got {valid}")
-    strips = 4 * max(H, 16)  # the kernels keep gates by strips of 16 columns
-    if max(N * T * max(strips, W, V), max(N, H) * D, (W + H) * max(4 * H, V), 64 * V) > LARGEST:
+    gates = 4 * max(H, 16)  # kernels keep them by strips of 16 columns
+    word = 64  # its place in the vocabulary takes as much
+    if max(N * T * max(gates, W, V), max(N, H) * D, (W + H) * max(gates, V), word * V) > LARGEST:
         raise InputError(f"bench: {case} makes arrays of more than {LARGEST:,} numbers; take less")
     return Shape(N, T, Sizes(D, W, H, V), valid)
 
