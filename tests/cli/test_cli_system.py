@@ -8,8 +8,8 @@ import pytest
 
 from commands import call
 from unrolled import kernels
+from unrolled.cpus import available_cpus
 from unrolled.jobs.system import describe_system
-from unrolled.vision.runtime import available_cpus
 
 
 def test_it_says_the_kernels_and_the_libraries(cli):

@@ -13,8 +13,8 @@ import numpy as np
 
 import unrolled
 from unrolled import kernels
+from unrolled.cpus import available_cpus
 from unrolled.vision.cache import default_folder
-from unrolled.vision.runtime import available_cpus
 
 # In the order of what they add to a kernel; as Linux spells them, on x86-64 and on aarch64.
 FLAGS = (

@@ -10,6 +10,7 @@ import importlib
 import os
 from typing import Any, NamedTuple
 
+from unrolled.cpus import available_cpus
 from unrolled.errors import InputError
 
 PATHS = ("numpy", "portable", "avx2", "avx512", "amx")
@@ -142,14 +143,12 @@ def _find(extension: Any, name: str) -> tuple[Any, str]:
 
 
 def _thread_count() -> int:
-    """Read UNROLLED_THREADS, else OMP_NUM_THREADS, else count the cores this process may use."""
+    """Read UNROLLED_THREADS, else OMP_NUM_THREADS, else count the CPUs this process may use."""
     own = os.environ.get("UNROLLED_THREADS", "").strip()
     if own:
         if not own.isdecimal() or int(own) < 1:
             raise InputError(f"UNROLLED_THREADS must be a whole number above 0, got {own!r}")
         return int(own)
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    cores = available_cpus()
     shared = os.environ.get("OMP_NUM_THREADS", "").strip()
     return min(cores, int(shared)) if shared.isdecimal() and int(shared) else cores

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.cpus import available_cpus
 from unrolled.data.identity import check_identity
 from unrolled.errors import EncoderError, InputError, ShapeError
 from unrolled.vision.ahead import OnError, map_photos
@@ -17,7 +18,6 @@ from unrolled.vision.names import JOIN, Part, join_identities, name_of, parse_na
 from unrolled.vision.network import Encoded, Network, load_named, run_network
 from unrolled.vision.own import load_own
 from unrolled.vision.photos import MAX_PIXELS
-from unrolled.vision.runtime import available_cpus
 from unrolled.vision.views import WHOLE, check_views, load_views
 from unrolled.vision.weights import encoder_spec
 

@@ -7,14 +7,7 @@ from typing import Any
 
 from unrolled.errors import EncoderError
 
-__all__ = ["available_cpus", "start_session"]
-
-
-def available_cpus() -> int:
-    """Return how many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+__all__ = ["start_session"]
 
 
 def start_session(graph: bytes, *, where: str) -> Any:

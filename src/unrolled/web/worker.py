@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from unrolled.captioner import DEFAULT, Caption, Captioners, Decoding, Eyes
+from unrolled.cpus import available_cpus
 from unrolled.errors import ImageError, UnrolledError
 from unrolled.layers.arrays import Array
-from unrolled.vision.runtime import available_cpus
 from unrolled.web import wire
 from unrolled.web.details import explain
 from unrolled.web.memory import return_large_blocks

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from unrolled import kernels
+from unrolled.cpus import available_cpus
 from unrolled.errors import InputError
 from unrolled.jobs.bench import ours
 from unrolled.jobs.bench.cases import Shape, Sizes, Work, made_step
@@ -23,7 +24,6 @@ from unrolled.jobs.bench.processes import (
 from unrolled.jobs.bench.results import Record, Results
 from unrolled.jobs.events import Note
 from unrolled.jobs.system import describe_cpu, versions
-from unrolled.vision.runtime import available_cpus
 
 ENOUGH_SECONDS, LEAST_ROUNDS = 30.0, 3
 """A setting rests once it took so long in all, unless it had too few rounds."""

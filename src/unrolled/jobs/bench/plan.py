@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from unrolled.cpus import available_cpus
 from unrolled.errors import InputError
 from unrolled.jobs.bench.cases import (
     AROUND,
@@ -22,7 +23,6 @@ from unrolled.jobs.bench.cases import (
     product_shapes,
     shape_of,
 )
-from unrolled.vision.runtime import available_cpus
 
 PARTS = ("limit", "step", "memory", "decode", "epoch", "plot")
 AXES = {
