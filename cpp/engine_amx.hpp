@@ -150,10 +150,17 @@ private:
             } else {  // the largest term last, and each operand loaded as seldom as can be
                 load_cols(b + 2 * kPart), add_products<Tiles>(coming);
                 load_cols(b + kPart), add_products<Tiles>(coming);
-                load_rows<Tiles>(a + kPart), add_products<Tiles>(coming);
-                load_cols(b), add_products<Tiles>(coming);
-                load_rows<Tiles>(a + 2 * kPart), add_products<Tiles>(coming);
-                load_rows<Tiles>(a), add_products<Tiles>(coming);
+                if constexpr (Tiles == 1) {  // the first part of a stays where it is
+                    load_other_rows(a + kPart), add_other_products(coming);
+                    load_cols(b), add_other_products(coming);
+                    load_other_rows(a + 2 * kPart), add_other_products(coming);
+                } else {
+                    load_rows<Tiles>(a + kPart), add_products<Tiles>(coming);
+                    load_cols(b), add_products<Tiles>(coming);
+                    load_rows<Tiles>(a + 2 * kPart), add_products<Tiles>(coming);
+                    load_rows<Tiles>(a);
+                }
+                add_products<Tiles>(coming);
             }
         }
         _tile_stored(0, to, 4 * ld);
@@ -174,6 +181,11 @@ private:
         }
     }
 
+    static void load_other_rows(const uint32_t* a) {
+        _tile_loadd(5, a, 64);
+        pause<8>();
+    }
+
     static void load_cols(const uint32_t* b) {
         _tile_loadd(6, b, 64);
         pause<8>();
@@ -181,9 +193,20 @@ private:
         pause<8>();
     }
 
+    // Lines of b that are fetched at a product.
+    template <int Tiles>
+    static constexpr int kLines = kStep / 16 / (2 * Tiles * (kParts == 1 ? 1 : 6));
+
+    static void add_other_products(const uint32_t*& coming) {
+        _tile_dpbf16ps(0, 5, 6);
+        keep_apart<kLines<1>>(coming);
+        _tile_dpbf16ps(1, 5, 7);
+        keep_apart<kLines<1>>(coming);
+    }
+
     template <int Tiles>
     static void add_products(const uint32_t*& coming) {
-        constexpr int lines = kStep / 16 / (2 * Tiles * (kParts == 1 ? 1 : 6));
+        constexpr int lines = kLines<Tiles>;
         _tile_dpbf16ps(0, 4, 6);
         keep_apart<lines>(coming);
         _tile_dpbf16ps(1, 4, 7);

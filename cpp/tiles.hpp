@@ -155,8 +155,9 @@ inline void tile_across(uint32_t* to, long apart, Lines src, int columns, long K
     tiles.write(to, apart, turned);
 }
 
-// Eight tiles: 0 to 3 hold sums, 4 and 5 rows of A, 6 and 7 columns of B. The unit works through a tile
-// row by row, so that those of A and of the sums have no more rows than there are.
+// Eight tiles: 0 to 3 hold sums, 4 and 5 rows of A, 6 and 7 columns of B; of up to 16 rows 4 and 5 hold
+// two parts. The unit works through a tile row by row, so that those of A and of the sums have no more
+// rows than there are.
 class TileSession {
 public:
     TileSession() { configure(32); }
@@ -180,7 +181,7 @@ private:
 
     static void configure(int rows) {
         Config config;
-        const uint8_t upper = (uint8_t)at_most(rows, 16), lower = (uint8_t)(rows > 16 ? rows - 16 : 16);
+        const uint8_t upper = (uint8_t)at_most(rows, 16), lower = (uint8_t)(rows > 16 ? rows - 16 : rows);
         const uint8_t all[8] = {upper, upper, lower, lower, upper, lower, 16, 16};
         for (int i = 0; i < 8; ++i) config.bytes[i] = 64, config.rows[i] = all[i];
         asm volatile("" ::"r"(&config) : "memory");  // GCC takes what is loaded for its first 8 bytes alone
