@@ -42,10 +42,10 @@ struct AmxEngine {
                 const int lines = rows - 16 * half;
                 uint32_t* tile = to + half * kTileWords;
                 if (trans)
-                    tile_across<Form>(tile, kPart, EvenLines{src, ld}.from(k, 16 * half), lines, K - k,
+                    tile_across<Form>(tile, kPart, 16, EvenLines{src, ld}.from(k, 16 * half), lines, K - k,
                                       true);
                 else
-                    tile_along<Form>(tile, kPart, src + 16 * half * ld + k, ld, lines, K - k, false);
+                    tile_along<Form>(tile, kPart, 16, src + 16 * half * ld + k, ld, lines, K - k, false);
             }
     }
 
@@ -53,18 +53,19 @@ struct AmxEngine {
         uint32_t* to = panel + size_a(k0);
         for (long k = 0; k < K; k += 32, to += kStep)
             for (int half = 0; half < 2; ++half)
-                tile_across<Form>(to + half * kTileWords, kPart, src.from(k, 16 * half), rows - 16 * half, K - k,
+                tile_across<Form>(to + half * kTileWords, kPart, 16, src.from(k, 16 * half), rows - 16 * half, K - k,
                                   true);
     }
 
+    template <To to = To::kNear>
     static void pack_b(uint32_t* panel, int strip, long k0, const float* src, long ld, bool trans,
                        int cols, long K) {
-        uint32_t* to = panel + size_b(k0) + strip * kTileWords;
-        for (long k = 0; k < K; k += 32, to += kStep) {
+        uint32_t* at = panel + size_b(k0) + strip * kTileWords;
+        for (long k = 0; k < K; k += 32, at += kStep) {
             if (trans)
-                tile_along<Form>(to, kPart, src + k, ld, cols, K - k, true);
+                tile_along<Form, to>(at, kPart, 16, src + k, ld, cols, K - k, true);
             else
-                tile_across<Form>(to, kPart, EvenLines{src + k * ld, ld}, cols, K - k, false);
+                tile_across<Form, to>(at, kPart, 16, EvenLines{src + k * ld, ld}, cols, K - k, false);
         }
     }
 
@@ -90,11 +91,12 @@ struct AmxEngine {
         put_pairs(to, parts);
     }
 
+    template <To to_b>
     static void put_both(uint32_t* a, uint32_t* b, long, const float* first, const float* second) {
         __m512i parts[kParts];
         Form::row(parts, load(first), load(second));
         put_rows(a, parts);
-        put_pairs(b, parts);
+        put_pairs<to_b>(b, parts);
     }
 
     static Floats get_b(uint32_t* panels, long K, long k, long col) {
@@ -133,8 +135,9 @@ private:
         }
     }
 
-    static void put_pairs(uint32_t* to, const __m512i (&parts)[kParts]) {
-        for (int i = 0; i < kParts; ++i, to += kPart) _mm512_storeu_si512(to, interleaved(parts[i]));
+    template <To to = To::kNear>
+    static void put_pairs(uint32_t* at, const __m512i (&parts)[kParts]) {
+        for (int i = 0; i < kParts; ++i, at += kPart) store_to<to>((float*)at, (Floats)interleaved(parts[i]));
     }
 
     template <int Tiles>

@@ -23,9 +23,9 @@ struct DotEngine {
         alignas(64) uint32_t tile[kTileWords];
         for (long k = 0; k < K; k += 32) {
             if (trans)
-                tile_across<Rounded>(tile, 0, EvenLines{src + k * ld, ld}, rows, K - k, false);
+                tile_across<Rounded>(tile, 0, 16, EvenLines{src + k * ld, ld}, rows, K - k, false);
             else
-                tile_along<Rounded>(tile, 0, src + k, ld, rows, K - k, true);
+                tile_along<Rounded>(tile, 0, 16, src + k, ld, rows, K - k, true);
             uint32_t* to = panel + size_a(k0 + k);
             for (int pair = 0; pair < 16; ++pair)
                 std::memcpy(to + pair * kRows, tile + 16 * pair, 4 * kRows);
@@ -35,23 +35,22 @@ struct DotEngine {
     static void gather_a(uint32_t* panel, long k0, AnyLines src, int rows, long K) {
         alignas(64) uint32_t tile[kTileWords];
         for (long k = 0; k < K; k += 32) {
-            tile_across<Rounded>(tile, 0, src.from(k, 0), rows, K - k, false);
+            tile_across<Rounded>(tile, 0, 16, src.from(k, 0), rows, K - k, false);
             uint32_t* to = panel + size_a(k0 + k);
             for (int pair = 0; pair < 16; ++pair)
                 std::memcpy(to + pair * kRows, tile + 16 * pair, 4 * kRows);
         }
     }
 
+    template <To to = To::kNear>
     static void pack_b(uint32_t* panel, int strip, long k0, const float* src, long ld, bool trans,
                        int cols, long K) {
-        alignas(64) uint32_t tile[kTileWords];
-        for (long k = 0; k < K; k += 32) {
+        uint32_t* at = panel + size_b(k0) + 16 * strip;
+        for (long k = 0; k < K; k += 32, at += size_b(32)) {
             if (trans)
-                tile_along<Rounded>(tile, 0, src + k, ld, cols, K - k, true);
+                tile_along<Rounded, to>(at, 0, kCols, src + k, ld, cols, K - k, true);
             else
-                tile_across<Rounded>(tile, 0, EvenLines{src + k * ld, ld}, cols, K - k, false);
-            uint32_t* to = panel + size_b(k0 + k) + 16 * strip;
-            for (int pair = 0; pair < 16; ++pair) std::memcpy(to + pair * kCols, tile + 16 * pair, 64);
+                tile_across<Rounded, to>(at, 0, kCols, EvenLines{src + k * ld, ld}, cols, K - k, false);
         }
     }
 
@@ -69,15 +68,17 @@ struct DotEngine {
         return panels + col / kCols * size_b(K) + size_b(k / 2 * 2) + col % kCols;
     }
 
-    static void put_b(uint32_t* to, long, const float* first, const float* second) {
+    template <To to = To::kNear>
+    static void put_b(uint32_t* at, long, const float* first, const float* second) {
         __m512i pairs[1];
         pair_up<Rounded>(pairs, load(first), load(second));
-        _mm512_storeu_si512(to, pairs[0]);
+        store_to<to>((float*)at, (Floats)pairs[0]);
     }
 
+    template <To to_b>
     static void put_both(uint32_t* a, uint32_t* b, long K, const float* first, const float* second) {
         put_a(a, first, second);
-        put_b(b, K, first, second);
+        put_b<to_b>(b, K, first, second);
     }
 
     static Floats get_b(uint32_t* panels, long K, long k, long col) {

@@ -9,7 +9,7 @@
 //   put_a            writes there 16 neighbours each of an even row and the next, as a time loop
 //                    produces them: what the next row's are does not matter where there is none
 //   put_b            the same of an even step and the next, zeros where there is none; K is the panels'
-//   put_both         both
+//   put_both         both; b may go far (see `To`), as also in pack_b
 //   get_b            reads a vector of neighbours of a step
 //   change_b         writes one number
 //   shape            says how many rows the blocks to come have
@@ -63,18 +63,19 @@ struct FloatEngine {
     }
 
     // Columns [0, cols) of a strip, at most kWidth, to the panel's strip-th.
+    template <To to = To::kNear>
     static void pack_b(float* panel, int strip, long k0, const float* src, long ld, bool trans,
                        int cols, long K) {
-        float* to = panel + k0 * kCols + strip * kWidth;
+        float* at = panel + k0 * kCols + strip * kWidth;
         if (trans) {
             for (long k = 0; k < K; k += kLanes)
                 for (int c = 0; c < kWidth; c += kLanes)
-                    turn(to + k * kCols + c, kCols, src + c * ld + k, ld, cols - c, K - k, kLanes);
+                    turn<to>(at + k * kCols + c, kCols, src + c * ld + k, ld, cols - c, K - k, kLanes);
             return;
         }
-        for (long k = 0; k < K; ++k, to += kCols)
+        for (long k = 0; k < K; ++k, at += kCols)
             for (int c = 0; c < kWidth; c += kLanes)
-                store(to + c, rounded(load_some(src + k * ld + c, cols - c)));
+                store_to<to>(at + c, rounded(load_some(src + k * ld + c, cols - c)));
     }
 
     static float* at_a(float* panels, long K, long row, long k) {
@@ -89,17 +90,19 @@ struct FloatEngine {
         return panels + col / kCols * size_b(K) + k * kCols + col % kCols;
     }
 
-    static void put_b(float* to, long K, const float* first, const float* second) {
+    template <To to = To::kNear>
+    static void put_b(float* panels, long K, const float* first, const float* second) {
         for (int j = 0; j < kStrip; j += kLanes) {
-            float* at = to + j / kCols * size_b(K) + j % kCols;
-            store(at, rounded(load(first + j)));
-            store(at + kCols, rounded(load(second + j)));
+            float* at = panels + j / kCols * size_b(K) + j % kCols;
+            store_to<to>(at, rounded(load(first + j)));
+            store_to<to>(at + kCols, rounded(load(second + j)));
         }
     }
 
+    template <To to_b>
     static void put_both(float* a, float* b, long K, const float* first, const float* second) {
         put_a(a, first, second);
-        put_b(b, K, first, second);
+        put_b<to_b>(b, K, first, second);
     }
 
     static Floats get_b(float* panels, long K, long k, long col) { return load(at_b(panels, K, k, col)); }
@@ -117,14 +120,20 @@ private:
         store_some(to, rounded(load_some(from, valid)), room);
     }
 
-    // A square of `lines` rows of src, of which n numbers exist, to n rows of `room` numbers.
-    static void turn(float* to, long stride, const float* src, long ld, int lines, long n, int room) {
+    // A square of `lines` rows of src, of which n numbers exist, to n rows of `room` numbers; far only whole
+    // vectors.
+    template <To to = To::kNear>
+    static void turn(float* at, long stride, const float* src, long ld, int lines, long n, int room) {
         const int steps = (int)at_most(n, kLanes);
         Floats square[kLanes];
         for (int i = 0; i < kLanes; ++i)
             square[i] = i < lines ? rounded(load_some(src + i * ld, steps)) : Floats{};
         transpose(square);
-        for (int i = 0; i < steps; ++i) store_some(to + i * stride, square[i], room);
+        for (int i = 0; i < steps; ++i)
+            if (to == To::kFar)
+                store_to<to>(at + i * stride, square[i]);
+            else
+                store_some(at + i * stride, square[i], room);
     }
 
     // A block of few rows does no work for those it has not: one loop is compiled for each count.

@@ -21,6 +21,7 @@ constexpr long kPackSteps = 32;    // rows of an operand that are read side by s
 constexpr long kWidePanels = 32;   // panels packed from them before going on
 constexpr long kChunkRows = 288;   // rows of 4 bytes a number that a thread takes at a time, at most
 constexpr long kChunkCols = 256;   // columns, likewise: whole panels of every engine
+constexpr size_t kFarBytes = 1 << 20;  // what is written long before it is read goes far, if it is as large
 
 inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
 
@@ -117,6 +118,7 @@ struct PackedCols {
         data = static_cast<typename E::Packed*>(const_cast<void*>(packed));
     }
     long panels() const { return ceil_div(cols, E::kCols); }
+    size_t bytes() const { return sizeof(typename E::Packed) * (size_t)(panels() * E::size_b(depth)); }
     typename E::Packed* panel(long i) const { return data + i * E::size_b(depth); }
     long first(long q) const { return places ? places[q].first : q * E::kCols; }
     long count(long q) const { return places ? places[q].count : at_most(E::kCols, cols - q * E::kCols); }
@@ -130,11 +132,12 @@ struct PackedCols {
     }
 
     // Steps [k, k + steps) of panel p, whose first number lies at src; columns from `exist` on are 0.
+    template <To to = To::kNear>
     void pack_panel(long p, const float* src, long ld, bool trans, long k, long steps, long exist) {
         for (int strip = 0; strip < E::kCols / E::kWidth; ++strip) {
             const long col = strip * E::kWidth, valid = at_most(E::kWidth, exist - p * E::kCols - col);
-            E::pack_b(panel(p), strip, k, valid > 0 ? src + col * (trans ? ld : 1) : src, ld, trans,
-                      valid > 0 ? (int)valid : 0, steps);
+            E::template pack_b<to>(panel(p), strip, k, valid > 0 ? src + col * (trans ? ld : 1) : src, ld, trans,
+                                   valid > 0 ? (int)valid : 0, steps);
         }
     }
 };

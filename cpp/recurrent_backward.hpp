@@ -39,7 +39,8 @@ struct BackwardJob {
     Step* steps;
     const Turned turned;
     PackedRows<E> da;             // rows of da, for the steps and for dx
-    PackedCols<E> da_cols;        // its columns, for dW
+    PackedCols<E> da_cols;        // its columns, for dW, to be read when all steps are done
+    bool far;
     PackedRows<E> word_rows;      // the sums of da by words, as rows and as columns
     PackedCols<E> word_cols;
     PackedRows<E> x_turned, h_turned;
@@ -72,6 +73,7 @@ struct BackwardJob {
         }
         da.reserve(scratch, steps[args.T].panel * E::kRows, depth);
         da_cols.reserve(scratch, depth, steps[args.T].pair_row);
+        far = da_cols.bytes() >= kFarBytes;
 
         auto* rows = scratch.take<Place>(da.panels());
         for (long t = 0; t < args.T; ++t)
@@ -173,6 +175,7 @@ struct BackwardJob {
         for (long t = args.T - 1; t >= 0; --t) {
             const long after = t + 1 < args.T ? args.sizes[t + 1] : 0;  // sequences that go on
             turns.each(worker, t, [&](long group) { step(group, t, after); });
+            if (t == 0) settle();
             worker.barrier();
         }
         turns.each(worker, args.T, [&](long group) { first_state(group); });
@@ -243,7 +246,10 @@ struct BackwardJob {
         auto* cols = E::at_b(da_cols.data, da_cols.depth, steps[t].pair_row + sequence, col);
         const long next_rows = E::size_a(width), next_cols = width / E::kCols * E::size_b(da_cols.depth);
         for (int gate = 0; gate < kGates; ++gate, rows += next_rows, cols += next_cols)
-            E::put_both(rows, cols, da_cols.depth, das[0] + gate * kStrip, das[1] + gate * kStrip);
+            if (far)
+                E::template put_both<To::kFar>(rows, cols, da_cols.depth, das[0] + gate * kStrip, das[1] + gate * kStrip);
+            else
+                E::template put_both<To::kNear>(rows, cols, da_cols.depth, das[0] + gate * kStrip, das[1] + gate * kStrip);
         for (int i = 0; args.words && i < (both ? 2 : 1); ++i) add_to_word(steps[t].row + sequence + i, col, das[i]);
     }
 

@@ -146,6 +146,7 @@ struct ForwardJob {
         weight.pack(w, first, last, worker.id - begin, end - begin, [&](long k, int gate) {
             if (args.turned) turned.pack(back, w, rows, k, gate, first, last);
         });
+        settle();
     }
 
     // Lays out h0, whole panels by each thread, and what the thread owns of c0.

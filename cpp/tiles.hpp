@@ -116,19 +116,21 @@ struct TilesOfParts {
         for (int part = 0; part < Form::kParts; ++part) rows[part][i] = parts[part];
     }
 
-    void write(uint32_t* to, long apart, bool turned) {
+    template <To to>
+    void write(uint32_t* at, long apart, long stride, bool turned) {
         for (auto& tile : rows) {
             if (turned) transpose(tile);
-            for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + 16 * i, tile[i]);
-            to += apart;
+            for (int i = 0; i < 16; ++i) store_to<to>((float*)(at + stride * i), (Floats)tile[i]);
+            at += apart;
         }
     }
 };
 
-// A tile for each part, `apart` words from each other, from 16 lines that run along K: word
-// [line][pair], or [pair][line] where turned. Steps beyond K and lines beyond lines are zero.
-template <class Form>
-inline void tile_along(uint32_t* to, long apart, const float* src, long ld, int lines, long K, bool turned) {
+// A tile for each part, `apart` words from each other, its rows `stride` words, from 16 lines that run
+// along K: word [line][pair], or [pair][line] where turned. Steps beyond K and lines beyond lines are zero.
+template <class Form, To to = To::kNear>
+inline void tile_along(uint32_t* at, long apart, long stride, const float* src, long ld, int lines, long K,
+                       bool turned) {
     const int steps = (int)at_most(K, 32);
     TilesOfParts<Form> tiles;
     for (int i = 0; i < 16; ++i) {
@@ -138,12 +140,12 @@ inline void tile_along(uint32_t* to, long apart, const float* src, long ld, int 
         Form::row(parts, load_some(line, there), load_some(line + 16, there - 16));
         tiles.set_row(i, parts);
     }
-    tiles.write(to, apart, turned);
+    tiles.template write<to>(at, apart, stride, turned);
 }
 
 // The same from 32 lines src[i] that run across K: word [pair][column], or [column][pair] where turned.
-template <class Form, class Lines>
-inline void tile_across(uint32_t* to, long apart, Lines src, int columns, long K, bool turned) {
+template <class Form, To to = To::kNear, class Lines>
+inline void tile_across(uint32_t* at, long apart, long stride, Lines src, int columns, long K, bool turned) {
     TilesOfParts<Form> tiles;
     for (int i = 0; i < 16; ++i) {
         const Floats first = 2 * i < K ? load_some(src[2 * i], columns) : Floats{};
@@ -152,7 +154,7 @@ inline void tile_across(uint32_t* to, long apart, Lines src, int columns, long K
         pair_up<Form>(parts, first, second);
         tiles.set_row(i, parts);
     }
-    tiles.write(to, apart, turned);
+    tiles.template write<to>(at, apart, stride, turned);
 }
 
 // Eight tiles: 0 to 3 hold sums, 4 and 5 rows of A, 6 and 7 columns of B; of up to 16 rows 4 and 5 hold

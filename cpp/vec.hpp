@@ -34,6 +34,26 @@ inline Floats load(const float* from) {
 
 inline void store(float* to, Floats v) { std::memcpy(to, &v, sizeof v); }
 
+// Where a vector is stored: near, in the core's cache, or far, in memory, past all caches. Far is for what
+// is read much later: a line that is written whole need not be read first, and takes nobody's place. It
+// must begin where a line does; other threads may read it after `settle`. Only AVX-512's vectors, which
+// are a line each, go far.
+enum class To { kNear, kFar };
+
+template <To to>
+inline void store_to(float* at, Floats v) {
+#if defined(__AVX512F__)
+    if constexpr (to == To::kFar) return _mm512_stream_ps(at, (__m512)v);
+#endif
+    store(at, v);
+}
+
+inline void settle() {
+#if defined(__AVX512F__)
+    _mm_sfence();
+#endif
+}
+
 inline Floats splat(float x) { return Floats{} + x; }
 
 // The first n lanes from memory, zero in the others; memory beyond them is not touched.

@@ -175,6 +175,15 @@ def test_recurrence_whose_sums_are_deeper_than_a_block(path, cell, precision):
     check_layer(cell, rng, [3, 3, 2, 1] + [1] * 31, 9, H, precision, words=21)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_recurrence_too_large_for_a_cache(path, cell, precision):
+    """What waits for the way back, weights and their gradients' rows, is a MiB and more of each."""
+    lengths = {"rnn": [23] * 30 + [7], "lstm": [9] * 35 + [8, 6, 1]}[cell]
+    D, H = {"rnn": (33, 790), "lstm": (33, 388)}[cell]
+    check_layer(cell, np.random.default_rng(8), lengths, D, H, precision, weight=0.5)
+
+
 @pytest.mark.parametrize("threads", [1, 3, 5])
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
 def test_recurrence_of_fewer_columns_than_threads_could_lay_out(path, cell, threads):
