@@ -208,7 +208,7 @@ struct BackwardJob {
         for (long r0 = 0; r0 < n; r0 += E::kRows) {
             const int rows = (int)at_most(E::kRows, n - r0);
             const int coming = (int)at_most(rows, after > r0 ? after - r0 : 0);
-            for (int r = 0; r < rows; ++r) call_in(steps[t].row + r0 + r, group * kGroup, width_here);
+            for (int r = 0; r < rows; ++r) call_in(t, r0 + r, group * kGroup, width_here);
             if (coming > 0) multiply_back(t + 1, r0, coming, group, sums);
             for (int q = 0; q < kPanels; ++q)
                 std::memset(sums[q] + coming * E::kCols, 0, sizeof(float) * (size_t)((rows - coming) * E::kCols));
@@ -219,13 +219,29 @@ struct BackwardJob {
         add_db(group, db);
     }
 
-    // Calls in what a step is going to read and the CPU does not foresee: a row's dh, and its word's sums.
-    void call_in(long row, long col, long columns) const {
+    // Calls in what `finish` is going to read of a sequence, and its word's sums.
+    void call_in(long t, long sequence, long col, long columns) const {
+        const long row = steps[t].row + sequence;
         for (long last = col + columns; col < last; col += kStrip) {
-            __builtin_prefetch(args.dh + row * args.H + col);
+            fetch(args.dh + row * args.H + col);
             for (int gate = 0; args.words && gate < kGates; ++gate)
-                __builtin_prefetch(by_word_at(args.words[row], col) + gate * 32, 1);
+                fetch_to_write(by_word_at(args.words[row], col) + gate * 32);
+            if (Cell::kHasCell) {
+                for (int gate = 0; gate < kGates; ++gate) fetch(gates_at(row, col) + gate * kStrip);
+                fetch(c_at(t, sequence, col)), fetch(c_at(t - 1, sequence, col));
+            } else {
+                fetch(args.h + row * args.H + col);
+            }
         }
+    }
+
+    // What the forward kept of a hidden column and 15 more: gates, and the cell state after step t.
+    const float* gates_at(long row, long col) const {
+        return args.gates + (col / kStrip * args.P + row) * kGates * kStrip;
+    }
+    const float* c_at(long t, long sequence, long col) const {
+        return t < 0 ? c0 + (col / kStrip * args.N + sequence) * kStrip
+                     : args.c + (col / kStrip * args.P + steps[t].row + sequence) * kStrip;
     }
 
     static const float* sums_at(const Sums& sums, int r, int j) {
@@ -282,15 +298,14 @@ struct BackwardJob {
 
     template <class V>
     void finish(const Sums& sums, int r, int j, long t, long sequence, long col, float* das, float* db) {
-        const long H = args.H, P = args.P, row = steps[t].row + sequence, s = col / kStrip;
+        const long H = args.H, row = steps[t].row + sequence;
         BackwardRow at{nullptr, nullptr, nullptr, args.h + row * H + col, args.dh + row * H + col,
                        nullptr, H, (int)at_most(kStrip, H - col)};
         if (Cell::kHasCell) {
-            at.gates = args.gates + (s * P + row) * kGates * kStrip;
-            at.c = args.c + (s * P + row) * kStrip;
-            at.prev_c = t == 0 ? c0 + (s * args.N + sequence) * kStrip
-                               : args.c + (s * P + steps[t - 1].row + sequence) * kStrip;
-            at.dc = dc + (s * args.N + sequence) * kStrip;
+            at.gates = gates_at(row, col);
+            at.c = c_at(t, sequence, col);
+            at.prev_c = c_at(t - 1, sequence, col);
+            at.dc = dc + (col / kStrip * args.N + sequence) * kStrip;
         }
         Cell::template backward<V>([&](int, int i) { return load_rows<V>(sums_at(sums, r, j + i), E::kCols); }, at,
                                    das, db);

@@ -175,23 +175,34 @@ struct ForwardJob {
                 }
     }
 
-    // Calls in what `look_up` is going to read of the table: it lies anywhere, too far apart for the CPU
-    // to foresee.
-    void call_in(long row, int rows, long col) const {
-        for (int r = 0; r < rows; ++r) {
-            const float* from = args.table + args.words[row + r] * kGates * args.H + col;
-            for (int gate = 0; gate < kGates; ++gate)
-                for (int j = 0; j < kGroup; j += kStrip) __builtin_prefetch(from + gate * args.H + j);
-        }
+    // Of a token, the input's product from hidden column col on, in the table or in `input`; and where its
+    // gates are kept.
+    const float* input_at(long row, long col) const {
+        const long word = args.words[row];
+        return args.table ? args.table + word * kGates * args.H + col
+                          : input + (col / kStrip * args.U + word) * kGates * kStrip;
+    }
+    long input_apart() const { return args.table ? args.H : kStrip; }  // gates
+    float* gates_at(long row, long col) const {
+        return (args.gates ? args.gates : input) + (col / kStrip * args.P + row) * kGates * kStrip;
     }
 
-    // 16 columns of each gate of the input's product for a token, from the table or from `input`.
+    // Calls in what `look_up` is going to read, which lies anywhere, so that the CPU can't foresee it, and
+    // where it goes.
+    void call_in(long row, int rows, long first) const {
+        for (long col = first; col < at_most(first + kGroup, args.H); col += kStrip)
+            for (int r = 0; r < rows; ++r)
+                for (int gate = 0; gate < kGates; ++gate) {
+                    fetch(input_at(row + r, col) + gate * input_apart());
+                    if (args.gates) fetch_to_write(gates_at(row + r, col) + gate * kStrip);
+                }
+    }
+
+    // 16 columns of each gate of the input's product for a token.
     void look_up(float* to, long row, long col) const {
-        const float* from = args.table ? args.table + args.words[row] * kGates * args.H + col
-                                       : input + (col / kStrip * args.U + args.words[row]) * kGates * kStrip;
-        const long apart = args.table ? args.H : kStrip;
+        const float* from = input_at(row, col);
         const int valid = (int)(args.table ? at_most(kStrip, args.H - col) : kStrip);
-        for (int gate = 0; gate < kGates; ++gate, from += apart)
+        for (int gate = 0; gate < kGates; ++gate, from += input_apart())
             for (int j = 0; j < kStrip; j += kLanes)
                 store(to + gate * kStrip + j, load_some(from + j, valid - j));
     }
@@ -238,7 +249,7 @@ struct ForwardJob {
         for (long r0 = 0; r0 < n; r0 += E::kRows) {
             const int rows = (int)at_most(E::kRows, n - r0);
             const auto* a = states[t & 1] + r0 / E::kRows * E::size_a(wh.depth);
-            if (args.table) call_in(row + r0, rows, group * kGroup);
+            if (args.words) call_in(row + r0, rows, group * kGroup);
             E::shape(rows);
             for (int q = 0; q < kPanels; ++q) E::block(a, wh.panel(group, q), 0, wh.depth, rows, sums[q]);
             for (int j = 0; j < kGroup; j += kStrip) {
@@ -262,7 +273,7 @@ struct ForwardJob {
         const int valid = (int)at_most(kStrip, H - col);
         alignas(64) float own[kRows * kGates * kStrip], own_c[2][kRows * kStrip], next_h[kRows * kStrip];
         ForwardRow at{own, nullptr, nullptr, args.h + row * H + col, H, valid};
-        if (args.gates || !args.words) at.gates = (args.gates ? args.gates : input) + (s * P + row) * kGates * kStrip;
+        if (args.gates || !args.words) at.gates = gates_at(row, col);
         for (int i = 0; args.words && i < kRows; ++i) look_up(at.gates + i * kGates * kStrip, row + i, col);
         if (Cell::kHasCell && args.c_rows) {
             at.prev_c = own_c[0], at.c = own_c[1];

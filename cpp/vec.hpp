@@ -54,6 +54,19 @@ inline void settle() {
 #endif
 }
 
+// Calls in a line that is going to be read, or written, while something else is done. Without an instruction
+// that it knows nothing of, GCC would take a function that only fetches for one that does nothing, and leave
+// its calls out.
+inline void fetch(const float* at) {
+    __builtin_prefetch(at);
+    asm volatile("");
+}
+
+inline void fetch_to_write(const float* at) {
+    __builtin_prefetch(at, 1);
+    asm volatile("");
+}
+
 inline Floats splat(float x) { return Floats{} + x; }
 
 // The first n lanes from memory, zero in the others; memory beyond them is not touched.
