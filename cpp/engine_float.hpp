@@ -130,7 +130,7 @@ private:
             square[i] = i < lines ? rounded(load_some(src + i * ld, steps)) : Floats{};
         transpose(square);
         for (int i = 0; i < steps; ++i)
-            if (to == To::kFar)
+            if constexpr (to == To::kFar)
                 store_to<to>(at + i * stride, square[i]);
             else
                 store_some(at + i * stride, square[i], room);

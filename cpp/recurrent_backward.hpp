@@ -219,13 +219,13 @@ struct BackwardJob {
         add_db(group, db);
     }
 
-    // Calls in what `finish` is going to read of a sequence, and its word's sums.
+    // Calls in most of what `finish` is going to read of a sequence, and its word's sums.
     void call_in(long t, long sequence, long col, long columns) const {
         const long row = steps[t].row + sequence;
         for (long last = col + columns; col < last; col += kStrip) {
             fetch(args.dh + row * args.H + col);
             for (int gate = 0; args.words && gate < kGates; ++gate)
-                fetch_to_write(by_word_at(args.words[row], col) + gate * 32);
+                fetch(by_word_at(args.words[row], col) + gate * 32);
             if (Cell::kHasCell) {
                 for (int gate = 0; gate < kGates; ++gate) fetch(gates_at(row, col) + gate * kStrip);
                 fetch(c_at(t, sequence, col)), fetch(c_at(t - 1, sequence, col));
@@ -262,7 +262,7 @@ struct BackwardJob {
         auto* cols = E::at_b(da_cols.data, da_cols.depth, steps[t].pair_row + sequence, col);
         const long next_rows = E::size_a(width), next_cols = width / E::kCols * E::size_b(da_cols.depth);
         for (int gate = 0; gate < kGates; ++gate, rows += next_rows, cols += next_cols)
-            if (far)
+            if (kGoesFar && far)
                 E::template put_both<To::kFar>(rows, cols, da_cols.depth, das[0] + gate * kStrip, das[1] + gate * kStrip);
             else
                 E::template put_both<To::kNear>(rows, cols, da_cols.depth, das[0] + gate * kStrip, das[1] + gate * kStrip);

@@ -194,7 +194,7 @@ struct ForwardJob {
             for (int r = 0; r < rows; ++r)
                 for (int gate = 0; gate < kGates; ++gate) {
                     fetch(input_at(row + r, col) + gate * input_apart());
-                    if (args.gates) fetch_to_write(gates_at(row + r, col) + gate * kStrip);
+                    if (args.gates) fetch(gates_at(row + r, col) + gate * kStrip);
                 }
     }
 

@@ -27,7 +27,7 @@ struct TurnedWeights {
     // Rows [k, k + kPackSteps) of w (rows, G H) and columns [col, last) of a gate, from a multiple of 32 to
     // the next one or the end. To be settled.
     void pack(PackedCols<E>& turned, const float* w, long rows, long k, int gate, long col, long last) const {
-        if (far)
+        if (kGoesFar && far)
             pack<To::kFar>(turned, w, rows, k, gate, col, last);
         else
             pack<To::kNear>(turned, w, rows, k, gate, col, last);

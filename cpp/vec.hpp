@@ -36,9 +36,15 @@ inline void store(float* to, Floats v) { std::memcpy(to, &v, sizeof v); }
 
 // Where a vector is stored: near, in the core's cache, or far, in memory, past all caches. Far is for what
 // is read much later: a line that is written whole need not be read first, and takes nobody's place. It
-// must begin where a line does; other threads may read it after `settle`. Only AVX-512's vectors, which
-// are a line each, go far.
+// must begin where a line does; other threads may read it after `settle` and a barrier. Only AVX-512's
+// vectors, which are a line each, go far.
 enum class To { kNear, kFar };
+
+#if defined(__AVX512F__)
+constexpr bool kGoesFar = true;
+#else
+constexpr bool kGoesFar = false;
+#endif
 
 template <To to>
 inline void store_to(float* at, Floats v) {
@@ -54,16 +60,11 @@ inline void settle() {
 #endif
 }
 
-// Calls in a line that is going to be read, or written, while something else is done. Without an instruction
-// that it knows nothing of, GCC would take a function that only fetches for one that does nothing, and leave
-// its calls out.
+// Calls in a line that is going to be read or written while something else is done. Without the assembly,
+// empty as it is, GCC would take a function that only fetches for one that does nothing, and leave its calls
+// out.
 inline void fetch(const float* at) {
     __builtin_prefetch(at);
-    asm volatile("");
-}
-
-inline void fetch_to_write(const float* at) {
-    __builtin_prefetch(at, 1);
     asm volatile("");
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -16,10 +17,10 @@ def write(folder, files):
         (folder / name).write_text(text)
 
 
-def v1(path, quota, period=100_000):
+def v1(path, quota, period=100_000, mount="cpu"):
     return {
-        f"groups/cpu/{path}cpu.cfs_quota_us": f"{quota}\n",
-        f"groups/cpu/{path}cpu.cfs_period_us": f"{period}\n",
+        f"groups/{mount}/{path}cpu.cfs_quota_us": f"{quota}\n",
+        f"groups/{mount}/{path}cpu.cfs_period_us": f"{period}\n",
     }
 
 
@@ -40,7 +41,12 @@ def v1(path, quota, period=100_000):
             id="groups in groups",
         ),
         pytest.param(
-            {"own": "0::/../../pod\n", "groups/cpu.max": "50000 100000\n", "cpu.max": "1 1\n"},
+            {
+                "own": "0::/../../pod\n",
+                "cpu.max": "100000 100000\n",
+                "groups/cpu.max": "50000 100000\n",
+                "groups/pod/cpu.max": "20000 100000\n",
+            },
             [0.5],
             id="a path that leaves the mount",
         ),
@@ -54,6 +60,19 @@ def v1(path, quota, period=100_000):
             [2.5],
             id="version 1 beside version 2",
         ),
+        pytest.param(
+            {"own": "4:cpu,cpuacct:/\n", **v1("", 300_000, mount="cpu,cpuacct")},
+            [3],
+            id="version 1, under all its names",
+        ),
+        pytest.param(
+            {"own": "0::/a\x0cb\u2028\n", "groups/a\x0cb\u2028/cpu.max": "200000 100000\n"},
+            [2],
+            id="a name with odd characters",
+        ),
+        pytest.param(
+            {"own": "\n?\n0::/\n", "groups/cpu.max": "200000 100000\n"}, [2], id="odd lines"
+        ),
         pytest.param({"own": "0::/\n", "groups/cpu.max": "?"}, [], id="nothing known"),
         pytest.param({"own": "4:cpu:/\n", **v1("", 100_000, 0)}, [], id="no period"),
     ],
@@ -63,14 +82,22 @@ def test_limits_are_read_wherever_they_are(tmp_path, files, limits):
     assert list(cpus._limits(tmp_path / "own", tmp_path / "groups")) == limits
 
 
+def test_a_name_that_is_no_text_is_passed_over(tmp_path):
+    (tmp_path / "own").write_bytes(b"0::/a\xff\n")
+    write(tmp_path, {"groups/cpu.max": "200000 100000\n"})
+    assert list(cpus._limits(tmp_path / "own", tmp_path / "groups")) == [2]
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes are not held to CPUs")
 @pytest.mark.parametrize(
     ("limits", "count"), [([], 3), ([8.0], 3), ([1.5, 2.5], 2), ([0.1], 1), ([3.0], 3)]
 )
 def test_the_least_limit_counts_and_parts_of_a_cpu_as_one(monkeypatch, limits, count):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 4, 5})
-    monkeypatch.setattr(cpus, "_limits", lambda membership, mount: iter(limits))
+    asked = []
+    monkeypatch.setattr(cpus, "_limits", lambda *where: asked.append(where) or iter(limits))
     assert available_cpus() == count
+    assert asked == [(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))]
 
 
 def test_there_is_a_cpu_where_nothing_is_known(monkeypatch):

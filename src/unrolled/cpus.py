@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Iterator
@@ -34,23 +35,29 @@ def available_cpus() -> int:
 def _limits(membership: Path, mount: Path) -> Iterator[float]:
     """Yield in CPUs what this process's control groups allow, and all around them.
 
-    A container may find its own group at the top, while `membership` names it as the host does:
-    what is not there is passed over, as are groups without a limit.
+    A container may find its own group at the top, while `membership` names it as the host does, or
+    by a path that leads out: what is not there is passed over, as are groups without a limit.
     """
     try:
-        groups = membership.read_text().splitlines()
+        lines = os.fsdecode(membership.read_bytes()).split("\n")
     except OSError:
         return
-    for group in groups:
-        _, controllers, path = group.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+    for line in lines:
+        if line.count(":") < 2:
             continue
-        top = mount / "cpu" if controllers else mount
-        names = [name for name in path.split("/") if name not in ("", "..")]
-        for depth in range(len(names) + 1):
-            folder = top.joinpath(*names[:depth])
+        _, controllers, path = line.split(":", 2)
+        names = [name for name in path.split("/") if name]
+        if ".." in names:
+            names = []
+        if not controllers:
+            tops, read = [mount], _second_version
+        elif "cpu" in controllers.split(","):
+            tops, read = [mount / name for name in {"cpu", controllers}], _first_version
+        else:
+            continue
+        for top, depth in itertools.product(tops, range(len(names) + 1)):
             try:
-                quota, period = _first_version(folder) if controllers else _second_version(folder)
+                quota, period = read(top.joinpath(*names[:depth]))
             except (OSError, ValueError):
                 continue
             if quota > 0 and period > 0:

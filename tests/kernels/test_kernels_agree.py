@@ -181,7 +181,9 @@ def test_recurrence_too_large_for_a_cache(path, cell, precision):
     """What waits for the way back, weights and their gradients' rows, is a MiB and more of each."""
     lengths = {"rnn": [23] * 30 + [7], "lstm": [9] * 35 + [8, 6, 1]}[cell]
     D, H = {"rnn": (33, 790), "lstm": (33, 388)}[cell]
-    check_layer(cell, np.random.default_rng(8), lengths, D, H, precision, weight=0.5)
+    for words in (None, 21):
+        rng = np.random.default_rng(8)
+        check_layer(cell, rng, lengths, D, H, precision, weight=0.5, words=words)
 
 
 @pytest.mark.parametrize("threads", [1, 3, 5])
