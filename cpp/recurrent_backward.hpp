@@ -39,8 +39,8 @@ struct BackwardJob {
     Step* steps;
     const Turned turned;
     PackedRows<E> da;             // rows of da, for the steps and for dx
-    PackedCols<E> da_cols;        // its columns, for dW, to be read when all steps are done
-    bool far;
+    PackedCols<E> da_cols;        // its columns, for dW, which are read when all steps are done
+    bool far;                     // whether they go past the caches until then
     PackedRows<E> word_rows;      // the sums of da by words, as rows and as columns
     PackedCols<E> word_cols;
     PackedRows<E> x_turned, h_turned;

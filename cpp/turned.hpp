@@ -14,7 +14,7 @@ struct TurnedWeights {
 
     long H, width;  // of a gate, and filled up
     PackedCols<E> wh, wx;
-    bool far;
+    bool far;  // whether they go past the caches
 
     TurnedWeights(long D, long H_, const void* memory) : H(H_), width(round_up(H, 32)) {
         wh.use(memory, round_up(H, kGroup), Gates * width);
