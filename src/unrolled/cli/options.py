@@ -47,5 +47,5 @@ SkipBad = Annotated[
 ENVIRONMENT_HELP = (
     "Environment: UNROLLED_KERNELS=numpy, portable, avx2, avx512 or amx forces these kernels, "
     "where the best that the CPU has run otherwise; UNROLLED_THREADS is how many threads they use, "
-    "instead of OMP_NUM_THREADS or of one a core."
+    "unless set one for each CPU there is for us, at most OMP_NUM_THREADS."
 )

@@ -143,12 +143,12 @@ def _find(extension: Any, name: str) -> tuple[Any, str]:
 
 
 def _thread_count() -> int:
-    """Read UNROLLED_THREADS, else OMP_NUM_THREADS, else count the CPUs this process may use."""
+    """Read UNROLLED_THREADS, else take the CPUs there are for us, or OMP_NUM_THREADS if fewer."""
     own = os.environ.get("UNROLLED_THREADS", "").strip()
     if own:
         if not own.isdecimal() or int(own) < 1:
             raise InputError(f"UNROLLED_THREADS must be a whole number above 0, got {own!r}")
         return int(own)
-    cores = available_cpus()
+    cpus = available_cpus()
     shared = os.environ.get("OMP_NUM_THREADS", "").strip()
-    return min(cores, int(shared)) if shared.isdecimal() and int(shared) else cores
+    return min(cpus, int(shared)) if shared.isdecimal() and int(shared) else cpus

@@ -82,7 +82,7 @@ class Plan:
             raise InputError(f"bench: rounds must be at least 1, got {self.rounds}")
         if self.threads is not None and not 1 <= self.threads <= available_cpus():
             raise InputError(
-                f"bench: threads must be from 1 to the {available_cpus()} cores that this process "
+                f"bench: threads must be from 1 to the {available_cpus()} CPUs that this process "
                 f"may use, got {self.threads}"
             )
         if self.clock == "cpu" and self.threads != 1:
