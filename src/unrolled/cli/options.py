@@ -46,6 +46,6 @@ SkipBad = Annotated[
 
 ENVIRONMENT_HELP = (
     "Environment: UNROLLED_KERNELS=numpy, portable, avx2, avx512 or amx forces these kernels, "
-    "where the best that the CPU has run otherwise; UNROLLED_THREADS is how many threads they use, "
-    "unless set one for each CPU there is for us, at most OMP_NUM_THREADS."
+    "where the best that the CPU has run otherwise; UNROLLED_THREADS is how many threads they use "
+    "(unless it is set one for each CPU that may be used, at most OMP_NUM_THREADS)."
 )
