@@ -209,16 +209,15 @@ private:
 
     template <int Tiles>
     static void add_products(const uint32_t*& coming) {
-        constexpr int lines = kLines<Tiles>;
         _tile_dpbf16ps(0, 4, 6);
-        keep_apart<lines>(coming);
+        keep_apart<kLines<Tiles>>(coming);
         _tile_dpbf16ps(1, 4, 7);
-        keep_apart<lines>(coming);
+        keep_apart<kLines<Tiles>>(coming);
         if constexpr (Tiles > 1) {
             _tile_dpbf16ps(2, 5, 6);
-            keep_apart<lines>(coming);
+            keep_apart<kLines<Tiles>>(coming);
             _tile_dpbf16ps(3, 5, 7);
-            keep_apart<lines>(coming);
+            keep_apart<kLines<Tiles>>(coming);
         }
     }
 

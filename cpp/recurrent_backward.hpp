@@ -237,11 +237,11 @@ struct BackwardJob {
 
     // What the forward kept of a hidden column and 15 more: gates, and the cell state after step t.
     const float* gates_at(long row, long col) const {
-        return args.gates + (col / kStrip * args.P + row) * kGates * kStrip;
+        return in_strips(args.gates, args.P, row, col, kGates);
     }
     const float* c_at(long t, long sequence, long col) const {
-        return t < 0 ? c0 + (col / kStrip * args.N + sequence) * kStrip
-                     : args.c + (col / kStrip * args.P + steps[t].row + sequence) * kStrip;
+        return t < 0 ? in_strips(c0, args.N, sequence, col)
+                     : in_strips(args.c, args.P, steps[t].row + sequence, col);
     }
 
     static const float* sums_at(const Sums& sums, int r, int j) {
@@ -305,7 +305,7 @@ struct BackwardJob {
             at.gates = gates_at(row, col);
             at.c = c_at(t, sequence, col);
             at.prev_c = c_at(t - 1, sequence, col);
-            at.dc = dc + (col / kStrip * args.N + sequence) * kStrip;
+            at.dc = in_strips(dc, args.N, sequence, col);
         }
         Cell::template backward<V>([&](int, int i) { return load_rows<V>(sums_at(sums, r, j + i), E::kCols); }, at,
                                    das, db);

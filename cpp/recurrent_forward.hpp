@@ -167,12 +167,10 @@ struct ForwardJob {
     void take_bias(const Share& share) {
         const long H = args.H;
         const long first = share.first * kStrips, last = at_most(share.last * kStrips, strips(H));
-        for (long s = first; s < last; ++s)
+        float* to = in_strips(bias, 1, 0, first * kStrip, kGates);
+        for (long col = first * kStrip; col < last * kStrip; col += kStrip)
             for (int gate = 0; gate < kGates; ++gate)
-                for (int j = 0; j < kStrip; ++j) {
-                    const long col = s * kStrip + j;
-                    bias[(s * kGates + gate) * kStrip + j] = col < H ? args.b[gate * H + col] : 0.0f;
-                }
+                for (long i = col; i < col + kStrip; ++i) *to++ = i < H ? args.b[gate * H + i] : 0.0f;
     }
 
     // Of a token, the input's product from hidden column col on, in the table or in `input`; and where its
@@ -180,11 +178,11 @@ struct ForwardJob {
     const float* input_at(long row, long col) const {
         const long word = args.words[row];
         return args.table ? args.table + word * kGates * args.H + col
-                          : input + (col / kStrip * args.U + word) * kGates * kStrip;
+                          : in_strips(input, args.U, word, col, kGates);
     }
     long input_apart() const { return args.table ? args.H : kStrip; }  // gates
     float* gates_at(long row, long col) const {
-        return (args.gates ? args.gates : input) + (col / kStrip * args.P + row) * kGates * kStrip;
+        return in_strips(args.gates ? args.gates : input, args.P, row, col, kGates);
     }
 
     // Calls in what `look_up` is going to read, which lies anywhere, so that the CPU can't foresee it, and
@@ -230,11 +228,11 @@ struct ForwardJob {
         for (int q = 0; q < kPanels; ++q)
             E::block(x.panel(p), wx.panel(group, q), k, at_most(k + E::kBlock, x.depth), rows, sums[q]);
         for (int j = 0; j < kGroup; j += kStrip) {
-            const long s = (group * kGroup + j) / kStrip;
-            if (s >= strips(args.H)) continue;
+            const long col = group * kGroup + j;
+            if (col >= args.H) continue;
             for (int r = 0; r < rows; ++r) {
-                float* to = input + (s * args.U + x.first(p) + r) * kGates * kStrip;
-                const float* base = k == 0 ? bias + s * kGates * kStrip : to;
+                float* to = in_strips(input, args.U, x.first(p) + r, col, kGates);
+                const float* base = k == 0 ? in_strips(bias, 1, 0, col, kGates) : to;
                 for (int gate = 0; gate < kGates; ++gate)
                     for (int i = gate * kStrip; i < (gate + 1) * kStrip; i += kLanes)
                         store(to + i, load(sums_at(sums, r, gate, j + i - gate * kStrip)) + load(base + i));
@@ -269,7 +267,7 @@ struct ForwardJob {
     template <class V>
     void finish(const Sums& sums, int r, int j, long t, long row, long before, long sequence, long col) {
         constexpr int kRows = kRowsOf<V>;
-        const long P = args.P, H = args.H, s = col / kStrip;
+        const long P = args.P, H = args.H;
         const int valid = (int)at_most(kStrip, H - col);
         alignas(64) float own[kRows * kGates * kStrip], own_c[2][kRows * kStrip], next_h[kRows * kStrip];
         ForwardRow at{own, nullptr, nullptr, args.h + row * H + col, H, valid};
@@ -280,9 +278,8 @@ struct ForwardJob {
             for (int i = 0; i < kStrip; i += kLanes)
                 store_rows(own_c[0] + i, kStrip, load_rows<V>(args.c0 + row * H + col + i, H, valid - i));
         } else if (Cell::kHasCell) {
-            at.prev_c = t == 0 ? c0 + (s * args.N + sequence) * kStrip
-                               : c + (s * P + before + sequence) * kStrip;
-            at.c = c + (s * P + row) * kStrip;
+            at.prev_c = t == 0 ? in_strips(c0, args.N, sequence, col) : in_strips(c, P, before + sequence, col);
+            at.c = in_strips(c, P, row, col);
         }
         Cell::template forward<V>(
             [&](int gate, int i) { return load_rows<V>(sums_at(sums, r, gate, j + i), E::kCols); }, at, next_h);

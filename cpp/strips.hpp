@@ -10,6 +10,12 @@ namespace {
 
 inline long strips(long H) { return ceil_div(H, kStrip); }
 
+// Where what a row has in the strip of column col begins, in (H / 16, rows, each, 16).
+template <class T>
+T* in_strips(T* kept, long rows, long row, long col, long each = 1) {
+    return kept + (col / kStrip * rows + row) * each * kStrip;
+}
+
 // Groups of hidden columns [first, last) that are a thread's own: it lays out what belongs to them, and
 // takes them first.
 struct Share {
@@ -65,7 +71,7 @@ inline void to_strips(float* kept, const float* from, long rows, long H, long fi
             for (int j = 0; j < kStrip; j += kLanes) {
                 const long col = s * kStrip + j;
                 const Floats v = from ? load_some(from + r * H + col, (int)at_most(kLanes, H - col)) : Floats{};
-                store(kept + (s * rows + r) * kStrip + j, v);
+                store(in_strips(kept, rows, r, s * kStrip) + j, v);
             }
 }
 
@@ -74,7 +80,7 @@ inline void from_strips(float* to, const float* kept, long rows, long H, long fi
         for (long r = 0; r < rows; ++r)
             for (int j = 0; j < kStrip; j += kLanes) {
                 const long col = s * kStrip + j;
-                store_some(to + r * H + col, load(kept + (s * rows + r) * kStrip + j),
+                store_some(to + r * H + col, load(in_strips(kept, rows, r, s * kStrip) + j),
                            (int)at_most(kLanes, H - col));
             }
 }
