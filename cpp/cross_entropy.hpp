@@ -185,8 +185,7 @@ private:
     void take_rows(const Worker& worker, long row, long n) {
         [[maybe_unused]] const typename E::Session session;
         Scratch scratch;
-        const long rounds = ceil_div(n, kRowsOfThread * worker.count);
-        const long share = round_up(ceil_div(n, rounds * worker.count), kUnitRows);
+        const long share = round_up(even_share(n, kRowsOfThread, worker.count), kUnitRows);
         Rows rows(scratch, share, args.H);
         const auto laid_out = [&](long j0, long n_words) {
             Words words = all_words;

@@ -25,6 +25,12 @@ constexpr size_t kFarBytes = 1 << 20;  // what is written long before it is read
 
 inline long ceil_div(long a, long b) { return (a + b - 1) / b; }
 
+// How many of n things a thread takes at a time, at most `most`, for all threads to be done at once.
+inline long even_share(long n, long most, int threads) {
+    const long rounds = ceil_div(n, most * threads);
+    return ceil_div(n, rounds * threads);
+}
+
 inline const float* corner(const Matrix& m, long row, long col) {
     return m.trans ? m.data + col * m.ld + row : m.data + row * m.ld + col;
 }

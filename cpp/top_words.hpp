@@ -111,7 +111,7 @@ struct TopWordsJob {
         Scratch scratch;
         auto* scores = scratch.take<float>(round_up(kChunkRows, E::kRows) * kChunkCols);
         const long panels = job.h.panels();
-        const long share = at_most(kChunkRows / E::kRows, ceil_div(panels, worker.count));
+        const long share = even_share(panels, kChunkRows / E::kRows, worker.count);
         for (long p; (p = take(&job.next) * share) < panels;)
             job.choose(p, at_most(panels, p + share), scores);
     }

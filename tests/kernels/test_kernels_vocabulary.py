@@ -117,6 +117,17 @@ def test_best_words(path, P, H, V, seed, precision):
     np.testing.assert_array_equal(text.words[chosen], order[chosen])  # ties, too
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_best_words_of_more_rows_than_threads_take_at_a_time(path, precision):
+    h, w, b = draw(np.random.default_rng(12), (1300, 9), (9, 300), (300,))
+    log_p, words = kernels.top_words(h, w, b, 0 * b, 3, precision=precision)
+    for first in range(0, 1300, 200):
+        some = slice(first, first + 200)
+        part = kernels.top_words(h[some], w, b, 0 * b, 3, precision=precision)
+        np.testing.assert_array_equal(part[0], log_p[some])
+        np.testing.assert_array_equal(part[1], words[some])
+
+
 @pytest.mark.parametrize("levels", [(0, 1, 2, 3), (-400, 300, -900, 301), (80, 40, 0, -40)])
 def test_best_words_of_scores_that_lie_far_apart(path, levels):
     rng = np.random.default_rng(11)
