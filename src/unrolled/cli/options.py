@@ -46,6 +46,6 @@ SkipBad = Annotated[
 
 ENVIRONMENT_HELP = (
     "Environment: UNROLLED_KERNELS=numpy, portable, avx2, avx512 or amx forces these kernels, "
-    "where the best that the CPU has run otherwise; UNROLLED_THREADS is how many threads they use "
-    "(unless it is set one for each CPU that may be used, at most OMP_NUM_THREADS)."
+    "instead of the best that the CPU has; UNROLLED_THREADS is how many threads they use, instead "
+    "of one for each CPU that may be used, or of OMP_NUM_THREADS if that is less."
 )
