@@ -89,6 +89,25 @@ def test_ctrl_c_saves_and_says_how_to_go_on(cli, flags, whole, tmp_path):
     assert_as_whole(out, whole)
 
 
+def test_ctrl_c_may_come_while_a_line_is_being_written(flags, whole, tmp_path):
+    out = tmp_path / "run"
+    code = (
+        "import io, os, signal, sys\n"
+        "class Interrupted(io.FileIO):\n"
+        "    def write(self, line):\n"
+        "        if b'epoch 1:' in bytes(line): os.kill(os.getpid(), signal.SIGINT)\n"
+        "        return super().write(line)\n"
+        "stderr = io.BufferedWriter(Interrupted(2, 'w', closefd=False))\n"
+        f"sys.stderr = io.TextIOWrapper(stderr)\n{CODE}"
+    )
+    said = call("train", "--out", out, *flags, code=code)
+    assert said.code == 130, said.err
+    assert "stopping after this step" in said.err
+    assert "\nstopped and saved. Go on with: " in said.err
+    assert call_here("train", "--out", out, "--resume") == 0
+    assert_as_whole(out, whole)
+
+
 @pytest.mark.parametrize("step", [1, 14])
 def test_a_kill_loses_nothing_but_time(flags, whole, tmp_path, step):
     out = tmp_path / "run"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import shutil
 import sys
 import textwrap
@@ -27,6 +29,22 @@ def say(text: str) -> None:
         May quote a file's name, or what is in a file.
     """
     print("\n".join(map(on_one_line, text.split("\n"))), file=sys.stderr, flush=True)
+
+
+def say_at_signal(text: str) -> None:
+    """Tell the person something from a signal's handler, a line or some.
+
+    A signal may come while `say` writes, and a stream takes no second writer then: this goes past
+    it.
+
+    Parameters
+    ----------
+    text : str
+        Nothing that a terminal would act on.
+    """
+    if sys.__stderr__ is not None:
+        with contextlib.suppress(OSError):  # nobody may be reading any more
+            os.write(sys.__stderr__.fileno(), f"{text}\n".encode())
 
 
 def on_one_line(text: str) -> str:

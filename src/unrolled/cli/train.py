@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from unrolled.captioner import Captioner
-from unrolled.cli.console import Bar, say
+from unrolled.cli.console import Bar, say, say_at_signal
 from unrolled.cli.options import Encoder, Features, Format, Photos
 from unrolled.errors import InputError
 from unrolled.jobs.config import RunConfig, read_toml
@@ -179,7 +179,7 @@ def _stopping() -> Iterator[Callable[[], bool]]:
         if wished or not asked:
             raise KeyboardInterrupt
         wished = True
-        say("\nstopping after this step; Ctrl-C once more stops at once.")
+        say_at_signal("\nstopping after this step; Ctrl-C once more stops at once.")
 
     def stop() -> bool:
         nonlocal asked
