@@ -16,7 +16,7 @@ namespace {
 #if defined(__x86_64__)
 
 struct Features {
-    bool avx2 = false, avx512 = false, avx512_bf16 = false, amx = false;
+    bool amd = false, avx2 = false, avx512 = false, avx512_bf16 = false, amx = false;
 };
 
 unsigned long enabled_state() {
@@ -29,6 +29,8 @@ unsigned long enabled_state() {
 Features detect() {
     Features found;
     unsigned a = 0, b = 0, c = 0, d = 0;
+    if (!__get_cpuid(0, &a, &b, &c, &d)) return found;
+    found.amd = b == signature_AMD_ebx && c == signature_AMD_ecx && d == signature_AMD_edx;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return found;
     const bool fma = c >> 12 & 1, osxsave = c >> 27 & 1;
     if (!osxsave || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return found;
@@ -44,6 +46,11 @@ Features detect() {
 #ifdef UNROLLED_EMULATE_TILES
     found.amx = found.avx512_bf16;
 #endif
+    return found;
+}
+
+const Features& cpu() {
+    static const Features found = detect();
     return found;
 }
 
@@ -76,19 +83,26 @@ const Kernels* give(const Kernels* table, bool has, const char* lacking, const c
 const Kernels* find_path(const char* name, const char** reason) {
     if (!std::strcmp(name, "portable")) return give(portable_kernels(), true, "", reason);
 #if defined(__x86_64__)
-    static const Features cpu = detect();
-    if (!std::strcmp(name, "avx2")) return give(avx2_kernels(), cpu.avx2, "the CPU has no AVX2 with FMA", reason);
+    if (!std::strcmp(name, "avx2")) return give(avx2_kernels(), cpu().avx2, "the CPU has no AVX2 with FMA", reason);
     if (!std::strcmp(name, "avx512"))
-        return give(avx512_kernels(), cpu.avx512, "the CPU has no AVX-512 (F, BW, DQ, VL)", reason);
+        return give(avx512_kernels(), cpu().avx512, "the CPU has no AVX-512 (F, BW, DQ, VL)", reason);
     if (!std::strcmp(name, "avx512_bf16"))
-        return give(avx512_bf16_kernels(), cpu.avx512_bf16, "the CPU has no AVX-512 BF16", reason);
+        return give(avx512_bf16_kernels(), cpu().avx512_bf16, "the CPU has no AVX-512 BF16", reason);
     if (!std::strcmp(name, "amx")) {
-        static const bool allowed = cpu.amx && may_use_tiles();
-        if (cpu.amx && !allowed) return give(nullptr, false, "the operating system denies the use of AMX tiles", reason);
-        return give(amx_kernels(), cpu.amx, "the CPU has no AMX with bfloat16", reason);
+        static const bool allowed = cpu().amx && may_use_tiles();
+        if (cpu().amx && !allowed) return give(nullptr, false, "the operating system denies the use of AMX tiles", reason);
+        return give(amx_kernels(), cpu().amx, "the CPU has no AMX with bfloat16", reason);
     }
 #endif
     return give(nullptr, false, "it is for x86-64 CPUs", reason);
+}
+
+bool gains_by_bfloat16(const char* name) {
+#if defined(__x86_64__)
+    return !std::strcmp(name, "amx") || (!std::strcmp(name, "avx512_bf16") && cpu().amd);
+#else
+    return false;
+#endif
 }
 
 }  // namespace unrolled

@@ -183,6 +183,7 @@ public:
     Path(const std::string& name, const Kernels* table) : name_(name), table_(table) {}
 
     const std::string& name() const { return name_; }
+    bool gains_by_bfloat16() const { return unrolled::gains_by_bfloat16(name_.c_str()); }
 
     PackedMatrix pack(In w, bool trans, bool bf16) const { return {table_, w, trans, bf16}; }
 
@@ -423,6 +424,7 @@ NB_MODULE(_compiled, m) {
     const auto words = nb::arg("words").noconvert().none();
     nb::class_<Path>(m, "Path")
         .def_prop_ro("name", &Path::name)
+        .def_prop_ro("gains_by_bfloat16", &Path::gains_by_bfloat16)
         .def("pack", &Path::pack, "w"_as_is, nb::arg("trans"), nb::arg("bf16"))
         .def("pack_cell", &Path::pack_cell, "Wh"_as_is, nb::arg("lstm"), nb::arg("bf16"))
         .def("product", &Path::product, "a"_as_is, nb::arg("a_trans"), "b"_as_is,

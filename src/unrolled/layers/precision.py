@@ -8,10 +8,10 @@ from unrolled.layers.product import PRECISIONS
 
 AUTO = "auto"
 
-# A training step in bfloat16 was 1.3 to 2.9 times as fast through AMX at every width from 64 on, in
-# batches of 4 to 128, RNN and LSTM. AVX-512's dot product is no such unit: on Intel's cores it
-# multiplies no more numbers a cycle than float32 does, and the step was up to a quarter slower.
-_UNITS = ("amx",)
+# A training step in bfloat16 was 1.3 to 2.9 times as fast through AMX at every width from 64 on,
+# and 1.2 to 1.8 times by the dot product of an AMD core, in batches of 4 to 128, RNN and LSTM. An
+# Intel core's multiplies no more numbers a cycle than float32 does; there the step was up to a
+# quarter slower.
 _WIDE = 64
 
 
@@ -44,5 +44,5 @@ def choose_precision(where: str, precision: str, hidden_dim: int) -> str:
             f"{where}: precision must be one of {', '.join((AUTO, *PRECISIONS))}, got {precision!r}"
         )
     path = kernels.compiled()
-    gains = path is not None and path.name in _UNITS and hidden_dim >= _WIDE
+    gains = path is not None and path.gains_by_bfloat16 and hidden_dim >= _WIDE
     return "bfloat16" if gains else "float32"
